@@ -1,0 +1,223 @@
+//! Following the chain: which entries are taken, how they fold, what stops the view.
+
+use super::fault::AgentFault;
+use super::lane::{Against, Next, Offered};
+use super::reporter::PROMPT_JITTER;
+use super::{AgentMachine, Frozen};
+use crate::change::ChangeBody;
+use crate::entry::{ChainedEntry, Tick};
+use crate::ids::ChainId;
+use crate::position::{Epoch, Head, Heads, LANES, Lane};
+
+/// A tick compared with what is applied, over all lanes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judged {
+    /// Everything at its heads is applied, by the same history.
+    Holds,
+    /// Something at its heads is missing.
+    Behind,
+    /// Cannot be told any more; the next one can.
+    Forgotten,
+    /// It showed that this view must not be trusted; the view is frozen.
+    Broken,
+}
+
+impl AgentMachine {
+    /// Whether a message is of this chain and epoch. The first message of a chain tells the epoch.
+    pub(super) fn is_current(&mut self, chain: &ChainId, epoch: Epoch) -> bool {
+        if *chain != self.config.chain {
+            self.put_fault(AgentFault::ForeignChain);
+            return false;
+        }
+        let current = *self.epoch.get_or_insert(epoch);
+        if epoch > current {
+            self.freeze(Frozen::Epoch(epoch));
+        }
+        epoch == current
+    }
+
+    pub(super) fn accept(&mut self, entry: ChainedEntry) {
+        let lane = entry.entry.lane;
+        if !self.is_current(&entry.entry.chain, entry.entry.epoch) {
+            return;
+        }
+        if entry.entry.changes.is_empty() {
+            return self.put_fault(AgentFault::Unreadable { lane, reason: "no changes".into() });
+        }
+        let is_frozen = self.frozen.is_some();
+        let deps = entry.entry.deps;
+        let Some(feed) = self.feed_mut(lane) else {
+            return self.put_fault(AgentFault::Unreadable { lane, reason: "unknown lane".into() });
+        };
+        if is_frozen {
+            return feed.state.note_known(entry.entry.last().revision);
+        }
+        match feed.state.offer(entry) {
+            Offered::Known | Offered::Buffered | Offered::Dropped => {}
+            Offered::Fork(at) => self.freeze(Frozen::Fork(lane, at)),
+        }
+        if lane != Lane::Deny && Some(deps.epoch) == self.epoch {
+            // The controller vouches that denies up to there exist.
+            self.deny.state.note_known(deps.revision);
+        }
+    }
+
+    /// Applies everything that is next, denies first: grants wait for them, never the other way round.
+    pub(super) fn advance(&mut self) {
+        for lane in LANES {
+            while self.frozen.is_none() {
+                let deny = self.deny.state.applied().position;
+                let Some(feed) = self.feed_mut(lane) else { break };
+                match feed.state.take_next(deny) {
+                    Next::None => break,
+                    Next::Fork(at) => self.freeze(Frozen::Fork(lane, at)),
+                    Next::Entry(entry) => {
+                        if !self.apply(lane, &entry) {
+                            break;
+                        }
+                    }
+                }
+            }
+            self.close(lane);
+        }
+    }
+
+    /// Folds one entry as a whole. False where it does not fold: the lane stops before it.
+    fn apply(&mut self, lane: Lane, entry: &ChainedEntry) -> bool {
+        let mut next = self.view.clone();
+        for change in &entry.entry.changes {
+            let misplaced = change.body.lane().is_some_and(|belongs| belongs != lane);
+            let folded =
+                if misplaced { Err("change of another lane".into()) } else { fold(&mut next, change) };
+            if let Err(reason) = folded {
+                self.poison(lane, reason);
+                return false;
+            }
+        }
+        self.view = next;
+        let head = Head { position: entry.entry.last(), hash: entry.hash };
+        let prompt = entry.entry.changes.iter().any(|change| match change.body {
+            ChangeBody::Record(_)
+            | ChangeBody::Lift { .. }
+            | ChangeBody::Reinstate { .. }
+            | ChangeBody::Withdraw { .. } => true,
+            ChangeBody::Grant(_) | ChangeBody::Skipped => false,
+        });
+        if let Some(feed) = self.feed_mut(lane) {
+            feed.state.advance(head);
+            feed.poison = None;
+            feed.unreadable = 0;
+            feed.is_too_old = false;
+            let passed = feed.closed_at.as_ref().is_some_and(|(at, _)| *at <= head.position.revision);
+            if passed {
+                feed.closed_at = None;
+            }
+        }
+        if prompt {
+            self.reporter.soon(self.now, PROMPT_JITTER, &mut self.jitter);
+        }
+        self.outbox.publish = true;
+        self.outbox.persist = true;
+        true
+    }
+
+    /// Stops a lane before a signed message that is not understood, where it is the next one.
+    fn close(&mut self, lane: Lane) {
+        let Some(feed) = self.feed_mut(lane) else { return };
+        let applied = feed.state.applied().position.revision;
+        match feed.closed_at.take() {
+            Some((at, _)) if at <= applied => {}
+            Some((at, reason)) if at == applied.next() => self.poison(lane, reason),
+            later => feed.closed_at = later,
+        }
+    }
+
+    fn poison(&mut self, lane: Lane, reason: Box<str>) {
+        let Some(feed) = self.feed_mut(lane) else { return };
+        let at = feed.state.applied().position.revision.next();
+        let is_news = feed.poison.as_ref().is_none_or(|(there, _)| *there != at);
+        feed.poison = Some((at, reason.clone()));
+        if is_news {
+            self.put_fault(AgentFault::Poison { lane, at, reason });
+            self.fail_closed();
+        }
+    }
+
+    /// INVARIANT (S12, S13): nothing more is applied and nothing allowed until a snapshot.
+    pub(super) fn freeze(&mut self, frozen: Frozen) {
+        let later = match (&self.frozen, &frozen) {
+            (Some(Frozen::Epoch(there)), Frozen::Epoch(seen)) => seen > there,
+            (Some(_), _) => false,
+            (None, _) => true,
+        };
+        if later {
+            self.frozen = Some(frozen);
+            if let Some(fault) = self.fault() {
+                self.put_fault(fault);
+            }
+            self.fail_closed();
+        }
+    }
+
+    fn fail_closed(&mut self) {
+        self.drop_lease();
+        self.outbox.publish = true;
+        self.reporter.soon(self.now, PROMPT_JITTER, &mut self.jitter);
+    }
+
+    pub(super) fn drop_lease(&mut self) {
+        if self.keeper.drop_lease() {
+            self.outbox.publish = true;
+        }
+    }
+
+    pub(super) fn note_heads(&mut self, heads: &Heads) {
+        for lane in LANES {
+            if let (Some(head), Some(feed)) = (heads.get(lane), self.feed_mut(lane)) {
+                feed.state.note_known(head.position.revision);
+            }
+        }
+    }
+
+    /// Compares a tick of this chain and epoch with what is applied; freezes the view where it contradicts.
+    pub(super) fn judge(&mut self, tick: &Tick) -> Judged {
+        let deny = self.deny.state.against(&tick.heads.deny);
+        let grant = self.grant.state.against(&tick.heads.grant);
+        match (deny, grant) {
+            (Against::Fork(at), _) => self.freeze(Frozen::Fork(Lane::Deny, at)),
+            (_, Against::Fork(at)) => self.freeze(Frozen::Fork(Lane::Grant(0), at)),
+            (Against::At, Against::At) if self.view.digest() != tick.digest => self.freeze(Frozen::Digest),
+            (Against::Behind, _) | (_, Against::Behind) => return Judged::Behind,
+            (Against::Forgotten, _) | (_, Against::Forgotten) => return Judged::Forgotten,
+            (Against::At | Against::Past, Against::At | Against::Past) => return Judged::Holds,
+        }
+        Judged::Broken
+    }
+
+    /// Installs what waiting grants allow by now. INVARIANT (S1): only where all heads of the grant's tick are
+    /// applied by the same history.
+    pub(super) fn install_grants(&mut self) {
+        if !self.keeper.has_waiting() || !self.is_sound() {
+            return;
+        }
+        for granted in self.keeper.take_waiting() {
+            // A fork that an earlier one showed, or an epoch that went on meanwhile, ends this.
+            if !self.is_sound() || Some(granted.tick.epoch) != self.epoch {
+                return;
+            }
+            match self.judge(&granted.tick) {
+                Judged::Holds => {
+                    if self.keeper.install(&granted) {
+                        self.outbox.publish = true;
+                    }
+                }
+                Judged::Behind => self.keeper.wait(granted),
+                Judged::Forgotten | Judged::Broken => {}
+            }
+        }
+    }
+}
+
+fn fold(view: &mut crate::view::View, change: &crate::change::Change) -> Result<(), Box<str>> {
+    view.apply(change).map_err(|error| error.to_string().into())
+}

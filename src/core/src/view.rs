@@ -1,0 +1,353 @@
+//! The view: immutable local state that a decision reads, and the fold of changes into it.
+//!
+//! A view is cheap to clone (a few pointers). [`View::apply`] changes a clone; shards that an older view still
+//! holds are copied first, so whoever reads the older one sees exactly the prefix that it was published with
+//! (S3). What a snapshot restores and what the chain folds to are the same state with the same digest (S9).
+
+mod cow;
+mod filter;
+mod held;
+mod standing;
+
+use thiserror::Error;
+
+pub use cow::CowMap;
+pub use held::{HELD_PER_HOLDER_MAX, HeldSet};
+pub(crate) use held::{Held, HeldRight};
+pub use standing::{Standing, StandingList};
+
+use crate::change::{Change, ChangeBody};
+use crate::digest::{ItemDigest, ItemHasher, StateDigest};
+use crate::entitlement::{Entitlement, Holder, Right};
+use crate::ids::RecordId;
+use crate::key::{Key, KeyHasher};
+use crate::record::{Record, RecordKind, RecordState};
+use crate::snapshot::SnapshotItem;
+use crate::target::{TARGET_KINDS, Target, TargetKind};
+use crate::time::UnixS;
+
+/// Why a change does not fold: the chain and this state contradict each other. An agent treats it as poison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum FoldError {
+    /// A record or entitlement of this id is there already.
+    #[error("`{0}` is there already")]
+    Duplicate(RecordId),
+    /// Nothing of this id on the named target or holder.
+    #[error("there is no `{0}` to end on its target")]
+    Unknown(RecordId),
+    /// The record ended before.
+    #[error("`{0}` has already ended")]
+    Ended(RecordId),
+    /// A revoke cannot be ended; a hold is lifted, a disable reinstated.
+    #[error("`{0}` is of a kind that this change cannot end")]
+    WrongKind(RecordId),
+    /// The holder has [`HELD_PER_HOLDER_MAX`] entitlements.
+    #[error("the holder of `{0}` has {HELD_PER_HOLDER_MAX} entitlements already; use a role")]
+    HolderFull(RecordId),
+    /// Text longer than the packed form holds.
+    #[error("an identifier of `{0}` is too long")]
+    TooLong(RecordId),
+}
+
+/// Local state: tombstones, standing records, entitlements by holder.
+#[derive(Debug, Clone)]
+pub struct View {
+    hasher: KeyHasher,
+    tombstones: CowMap<u64>,
+    standing: CowMap<StandingList>,
+    holders: CowMap<HeldSet>,
+    tombstone_kinds: [u32; TARGET_KINDS],
+    standing_kinds: [u32; TARGET_KINDS],
+    entitlements: u64,
+    digest: StateDigest,
+}
+
+/// The three tables of a view, for a store that writes what changed. See [`CowMap::changed_since`].
+#[derive(Debug)]
+pub struct Tables<'a> {
+    /// Token, session and key tombstones: packed [`RecordId`] by target key.
+    pub tombstones: &'a CowMap<u64>,
+    /// Everything with a cutoff or a lifecycle, by target key.
+    pub standing: &'a CowMap<StandingList>,
+    /// Entitlements by holder key.
+    pub holders: &'a CowMap<HeldSet>,
+}
+
+/// The parts of a view that are not in its tables, for a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Totals {
+    /// Tombstones by [`TargetKind`].
+    pub tombstone_kinds: [u32; TARGET_KINDS],
+    /// Standing records by [`TargetKind`].
+    pub standing_kinds: [u32; TARGET_KINDS],
+    /// Entitlements.
+    pub entitlements: u64,
+    /// Digest.
+    pub digest: StateDigest,
+}
+
+impl View {
+    /// An empty view that makes its keys with `hasher`.
+    #[must_use]
+    pub fn new(hasher: KeyHasher) -> Self {
+        Self {
+            hasher,
+            tombstones: CowMap::new(),
+            standing: CowMap::new(),
+            holders: CowMap::new(),
+            tombstone_kinds: [0; TARGET_KINDS],
+            standing_kinds: [0; TARGET_KINDS],
+            entitlements: 0,
+            digest: StateDigest::default(),
+        }
+    }
+
+    /// A view from what a store kept; `None` where tables and totals do not fit together.
+    #[must_use]
+    pub fn from_parts(
+        hasher: KeyHasher,
+        tombstones: CowMap<u64>,
+        standing: CowMap<StandingList>,
+        holders: CowMap<HeldSet>,
+        totals: Totals,
+    ) -> Option<Self> {
+        let sum = |kinds: &[u32]| kinds.iter().map(|n| u64::from(*n)).sum::<u64>();
+        let standing_records: usize = standing.values().map(StandingList::len).sum();
+        let held: usize = holders.values().map(HeldSet::len).sum();
+        let fits = sum(&totals.tombstone_kinds) == tombstones.len() as u64
+            && sum(&totals.standing_kinds) == standing_records as u64
+            && totals.entitlements == held as u64;
+        fits.then_some(Self {
+            hasher,
+            tombstones,
+            standing,
+            holders,
+            tombstone_kinds: totals.tombstone_kinds,
+            standing_kinds: totals.standing_kinds,
+            entitlements: totals.entitlements,
+            digest: totals.digest,
+        })
+    }
+
+    /// What makes this view's keys.
+    #[must_use]
+    pub const fn hasher(&self) -> &KeyHasher {
+        &self.hasher
+    }
+
+    /// Digest of the state; equal for equal states, whatever the order of arrival.
+    #[must_use]
+    pub const fn digest(&self) -> StateDigest {
+        self.digest
+    }
+
+    /// Records that can still deny something.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.tombstone_kinds.iter().chain(&self.standing_kinds).map(|n| u64::from(*n)).sum()
+    }
+
+    /// Entitlements that are held.
+    #[must_use]
+    pub const fn entitlements(&self) -> u64 {
+        self.entitlements
+    }
+
+    /// The tables, for a store.
+    #[must_use]
+    pub const fn tables(&self) -> Tables<'_> {
+        Tables { tombstones: &self.tombstones, standing: &self.standing, holders: &self.holders }
+    }
+
+    /// The rest, for a store.
+    #[must_use]
+    pub const fn totals(&self) -> Totals {
+        Totals {
+            tombstone_kinds: self.tombstone_kinds,
+            standing_kinds: self.standing_kinds,
+            entitlements: self.entitlements,
+            digest: self.digest,
+        }
+    }
+
+    /// Folds one change in. On an error the view is as before.
+    ///
+    /// # Errors
+    /// [`FoldError`]: the change contradicts this state.
+    pub fn apply(&mut self, change: &Change) -> Result<(), FoldError> {
+        match &change.body {
+            ChangeBody::Record(record) => self.add_record(record, RecordState::Active),
+            ChangeBody::Lift { record, target, cutoff } => {
+                self.end(*record, target, *cutoff, |kind| matches!(kind, RecordKind::Hold | RecordKind::Kill))
+            }
+            ChangeBody::Reinstate { record, target } => {
+                self.end(*record, target, None, |kind| kind == RecordKind::Disable)
+            }
+            ChangeBody::Grant(entitlement) => self.grant(entitlement),
+            ChangeBody::Withdraw { entitlement, holder } => self.withdraw(*entitlement, holder),
+            ChangeBody::Skipped => Ok(()),
+        }
+    }
+
+    /// Adds one item of a snapshot. On an error the view is as before.
+    ///
+    /// # Errors
+    /// [`FoldError`]: two items contradict each other.
+    pub fn restore(&mut self, item: &SnapshotItem) -> Result<(), FoldError> {
+        match item {
+            SnapshotItem::Record(record, state) => self.add_record(record, *state),
+            SnapshotItem::Entitlement(entitlement) => self.grant(entitlement),
+        }
+    }
+
+    fn add_record(&mut self, record: &Record, state: RecordState) -> Result<(), FoldError> {
+        let standing = match state {
+            RecordState::Active => Standing::active(record),
+            RecordState::Ended { residual_cutoff: Some(cutoff) } => Standing::ended(record, cutoff),
+            RecordState::Ended { residual_cutoff: None } => return Ok(()),
+        };
+        let key = self.hasher.target(&record.target);
+        let kind = record.target.kind();
+        let digest = standing.digest(&record.target);
+        if standing.is_tombstone() && self.add_tombstone(key, record.id)? {
+            count(&mut self.tombstone_kinds, kind, 1);
+        } else {
+            // INVARIANT (D1): a second record on the same target stands beside the first.
+            let list = self.standing.get(key).cloned().unwrap_or_default();
+            self.standing.insert(key, list.with(standing).ok_or(FoldError::Duplicate(record.id))?);
+            count(&mut self.standing_kinds, kind, 1);
+        }
+        self.digest.add(digest);
+        Ok(())
+    }
+
+    /// True where the tombstone went into the compact table; false where another record holds the place.
+    fn add_tombstone(&mut self, key: Key, id: RecordId) -> Result<bool, FoldError> {
+        match self.tombstones.get(key) {
+            Some(there) if *there == id.packed() => Err(FoldError::Duplicate(id)),
+            Some(_) => Ok(false),
+            None => {
+                self.tombstones.insert(key, id.packed());
+                Ok(true)
+            }
+        }
+    }
+
+    fn end(
+        &mut self,
+        id: RecordId,
+        target: &Target,
+        cutoff: Option<UnixS>,
+        takes: impl Fn(RecordKind) -> bool,
+    ) -> Result<(), FoldError> {
+        let key = self.hasher.target(target);
+        let Some(list) = self.standing.get(key) else {
+            let tombstone = self.tombstones.get(key) == Some(&id.packed());
+            return Err(if tombstone { FoldError::WrongKind(id) } else { FoldError::Unknown(id) });
+        };
+        let standing = *list.find(id).ok_or(FoldError::Unknown(id))?;
+        if !takes(standing.kind) {
+            return Err(FoldError::WrongKind(id));
+        }
+        if !standing.active {
+            return Err(FoldError::Ended(id));
+        }
+        // INVARIANT (D3): a disable's own cutoff outlives it; (D4): a hold leaves one only where the lift says so.
+        let residual = standing.cutoff.max(cutoff);
+        let rest = list.without(id);
+        self.digest.remove(standing.digest(target));
+        let rest = match residual {
+            Some(cutoff) => {
+                let ended = Standing { active: false, cutoff: Some(cutoff), ..standing };
+                self.digest.add(ended.digest(target));
+                rest.with(ended).unwrap_or_default()
+            }
+            None => {
+                count(&mut self.standing_kinds, target.kind(), -1);
+                rest
+            }
+        };
+        if rest.is_empty() {
+            self.standing.remove(key);
+        } else {
+            self.standing.insert(key, rest);
+        }
+        Ok(())
+    }
+
+    fn grant(&mut self, entitlement: &Entitlement) -> Result<(), FoldError> {
+        let key = self.hasher.holder(&entitlement.holder);
+        let member = match &entitlement.right {
+            Right::Member(membership) => Some(self.hasher.membership(membership)),
+            Right::Permission { .. } => None,
+        };
+        let set = self.holders.get(key).cloned().unwrap_or_default();
+        self.holders.insert(key, set.with(entitlement, member)?);
+        self.entitlements = self.entitlements.saturating_add(1);
+        self.digest.add(held_digest(entitlement.id, &entitlement.holder));
+        Ok(())
+    }
+
+    fn withdraw(&mut self, id: RecordId, holder: &Holder) -> Result<(), FoldError> {
+        let key = self.hasher.holder(holder);
+        let set = self.holders.get(key).ok_or(FoldError::Unknown(id))?;
+        let rest = set.without(id).ok_or(FoldError::Unknown(id))?;
+        if rest.is_empty() {
+            self.holders.remove(key);
+        } else {
+            self.holders.insert(key, rest);
+        }
+        self.entitlements = self.entitlements.saturating_sub(1);
+        self.digest.remove(held_digest(id, holder));
+        Ok(())
+    }
+
+    /// The tombstone on this key, where its kind has any.
+    #[inline]
+    pub(crate) fn tombstone(&self, kind: TargetKind, key: Key) -> Option<RecordId> {
+        if self.tombstone_kinds.get(kind as usize) == Some(&0) {
+            return None;
+        }
+        self.tombstones.get(key).and_then(|packed| RecordId::from_packed(*packed))
+    }
+
+    /// The standing records on this key, where its kind has any.
+    #[inline]
+    pub(crate) fn standing(&self, kind: TargetKind, key: Key) -> &[Standing] {
+        if self.standing_kinds.get(kind as usize) == Some(&0) {
+            return &[];
+        }
+        self.standing.get(key).map_or(&[], StandingList::as_slice)
+    }
+
+    /// Whether any standing record names a target of this kind.
+    pub(crate) fn has_standing(&self, kind: TargetKind) -> bool {
+        self.standing_kinds.get(kind as usize) != Some(&0)
+    }
+
+    /// What this holder holds.
+    #[inline]
+    pub(crate) fn held(&self, holder: Key) -> Option<&HeldSet> {
+        self.holders.get_likely(holder)
+    }
+}
+
+fn count(kinds: &mut [u32; TARGET_KINDS], kind: TargetKind, by: i32) {
+    if let Some(n) = kinds.get_mut(kind as usize) {
+        *n = n.saturating_add_signed(by);
+    }
+}
+
+/// Why id and holder only: an id names one entitlement of the signed chain, its other parts follow from it.
+fn held_digest(id: RecordId, holder: &Holder) -> ItemDigest {
+    let hasher = ItemHasher::new(2).number(id.packed());
+    match holder {
+        Holder::User { issuer, id } => hasher.number(0).bytes(issuer.as_bytes()).bytes(id.as_bytes()),
+        Holder::Role(name) => hasher.number(1).bytes(name.as_bytes()),
+        Holder::Group(name) => hasher.number(2).bytes(name.as_bytes()),
+    }
+    .finish()
+}
+
+#[cfg(test)]
+mod tests;
