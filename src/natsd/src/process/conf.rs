@@ -1,6 +1,6 @@
 //! The configuration file that is written for a server, and the ports file that it writes.
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use super::{Config, ProcessError, SyncPolicy};
 use crate::locate::Version;
@@ -31,9 +31,22 @@ pub(super) fn render(config: &Config, port: u16, version: Version) -> Result<Str
         text.push('\n');
     }
     if let Some(file) = &config.include {
-        text.push_str(&format!("include {}\n", quoted(file)?));
+        text.push_str(&format!("include {}\n", quoted(&relative(file, &config.data_dir)?)?));
     }
     Ok(text)
+}
+
+/// `file` as seen from `folder`, where the configuration lies. Why: the server puts an included path behind the
+/// folder of the including file, also an absolute one.
+fn relative(file: &Path, folder: &Path) -> Result<PathBuf, ProcessError> {
+    let absolute = |path: &Path| {
+        let full = std::path::absolute(path);
+        full.map_err(|_| ProcessError::Path { path: path.to_owned() })
+    };
+    let (file, folder) = (absolute(file)?, absolute(folder)?);
+    let shared = file.components().zip(folder.components()).take_while(|(a, b)| a == b).count();
+    let up = folder.components().skip(shared).map(|_| Component::ParentDir);
+    Ok(up.chain(file.components().skip(shared)).collect())
 }
 
 /// A path as a string of the configuration language, which knows no escape for a quote.

@@ -108,7 +108,7 @@ fn the_configuration_holds_what_was_asked_for() {
         "  sync_interval: always",
         "  max_file_store: 1048576",
         "ping_max: 2",
-        "include \"/etc/more.conf\"",
+        "include \"../etc/more.conf\"",
     ] {
         assert!(text.lines().any(|found| found == line), "`{line}` is missing in:\n{text}");
     }

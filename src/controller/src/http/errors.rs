@@ -1,0 +1,116 @@
+//! Errors as callers see them.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use rescind_core::controller::refusal::{Deposed, Refusal};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::door::Shut;
+use crate::engine::EngineGone;
+
+/// An answer that is not what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+/// Body of every error.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorBody {
+    error: ErrorText,
+}
+
+/// What went wrong.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorText {
+    /// Stable word for programs.
+    #[schema(example = "rights")]
+    code: String,
+    /// For people: what is wrong and what to do.
+    message: String,
+}
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into() }
+    }
+
+    /// The request cannot be read.
+    pub(crate) fn malformed(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", message)
+    }
+
+    /// The request can be read and means nothing.
+    pub(crate) fn refused(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
+    }
+
+    pub(crate) fn indeterminate() -> Self {
+        let message = "it is not known whether the directive takes effect; repeat it with the same idempotency key, \
+                       it has one effect however often it is sent";
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "indeterminate", message)
+    }
+
+    pub(crate) const fn code(&self) -> &'static str {
+        self.code
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl From<&Refusal> for ApiError {
+    fn from(refusal: &Refusal) -> Self {
+        let (status, code) = match refusal {
+            Refusal::Rights(_) => (StatusCode::FORBIDDEN, "rights"),
+            Refusal::Busy | Refusal::Deadline => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Refusal::NotWriter(Deposed::ForeignEntry) => (StatusCode::SERVICE_UNAVAILABLE, "deposed"),
+            Refusal::NotWriter(Deposed::LogFailed) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
+            Refusal::IdempotencyConflict { .. } => (StatusCode::CONFLICT, "idempotency_conflict"),
+            Refusal::UnknownRecord { .. }
+            | Refusal::UnknownEntitlement { .. }
+            | Refusal::AlreadyEnded { .. }
+            | Refusal::CannotLift { .. }
+            | Refusal::CannotReinstate { .. }
+            | Refusal::Record(_)
+            | Refusal::CutoffAhead
+            | Refusal::ReasonTooLong { .. }
+            | Refusal::Fold(_)
+            | Refusal::TooLarge { .. }
+            | Refusal::Exhausted => (StatusCode::UNPROCESSABLE_ENTITY, refusal.code()),
+        };
+        Self::new(status, code, refusal.to_string())
+    }
+}
+
+impl From<Shut> for ApiError {
+    fn from(shut: Shut) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, shut.code(), shut.to_string())
+    }
+}
+
+impl From<EngineGone> for ApiError {
+    fn from(gone: EngineGone) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", gone.to_string())
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let Self { status, code, message } = self;
+        let body = ErrorBody { error: ErrorText { code: code.to_owned(), message } };
+        let mut response = (status, Json(body)).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}

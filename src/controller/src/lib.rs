@@ -1,0 +1,35 @@
+//! The controller: orders directives into the signed chain, proves its heads with ticks, grants leases, keeps
+//! the ledger of what agents enforce, and serves what they miss.
+//!
+//! The rules are `rescind-core`'s; this crate is their shell: a durable log, the bus, an HTTP API. One task
+//! owns the state ([`engine`]), one writes each lane ([`writer`]); everything else talks to them.
+//!
+//! It deliberately does not know agents' decisions, tokens, or where directives come from beyond an emitter's
+//! name and rights.
+//!
+//! Main types: [`ControllerConfig`], [`Controller`], [`Readiness`], [`StartError`]; [`openapi_json`] for tools.
+
+mod clock;
+mod config;
+mod controller;
+mod directives;
+mod door;
+mod engine;
+mod grants;
+mod health;
+mod http;
+mod leases;
+mod repair;
+mod roster;
+mod snapshots;
+mod startup;
+mod store;
+mod wal;
+mod writer;
+
+pub use config::{ConfigError, ConfigMistake, ControllerConfig, EmitterConfig, NatsOptions, StreamOptions};
+pub use controller::Controller;
+pub use health::Readiness;
+pub use http::{DIRECTIVES_MAX, openapi_json};
+pub use startup::StartError;
+pub use store::StoreError;

@@ -1,0 +1,256 @@
+//! Makes snapshots in the background and serves them.
+//!
+//! A snapshot is folded from the log by a thread of its own, into a second copy of the state that is kept for
+//! the next one: the engine never stands still for it (cost: memory once more, about 600 bytes per record).
+//! The newest two are kept, so that an agent in mid-transfer can finish. A snapshot never makes anybody fresh.
+
+mod build;
+mod chunks;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use rescind_bus::{BucketSettings, Bus, Incoming, Requests, Responder};
+use rescind_codec::{SnapshotRequest, decode_snapshot_request};
+use rescind_core::position::Heads;
+use rescind_telemetry::ControllerMetrics;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use self::build::{Built, Shadow};
+use self::chunks::{Chunks, Kept};
+use crate::startup::Logs;
+use crate::writer::WriterIdentity;
+
+/// Limit: snapshots kept in the bucket.
+const KEPT: usize = 2;
+/// Limit: agents that wait for the first snapshot; more ask again.
+const WAITING_MAX: usize = 4096;
+/// Limit: chunk answers under way at once: some 8 MiB.
+const ANSWERS_MAX: usize = 16;
+/// Pause after a snapshot that failed.
+const RETRY_PAUSE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// What it takes.
+#[derive(Debug, Clone)]
+pub(crate) struct SnapshotParts {
+    pub(crate) bus: Bus,
+    pub(crate) bucket: BucketSettings,
+    pub(crate) logs: Logs,
+    pub(crate) identity: WriterIdentity,
+    pub(crate) heads: watch::Receiver<Heads>,
+    /// Revisions between two snapshots; 0: only on demand.
+    pub(crate) every: u64,
+    pub(crate) metrics: Arc<ControllerMetrics>,
+}
+
+/// The task.
+pub(crate) struct Maker {
+    parts: SnapshotParts,
+    chunks: Arc<Chunks>,
+    /// Newest first.
+    kept: VecDeque<Arc<Kept>>,
+    shadow: Option<Shadow>,
+    building: Option<JoinHandle<Result<Built, String>>>,
+    build_started: Instant,
+    /// Who waits for a manifest.
+    waiting: Vec<Responder>,
+    not_before: Instant,
+}
+
+impl Maker {
+    pub(crate) fn new(parts: SnapshotParts) -> Self {
+        let chunks = Arc::new(Chunks::new(parts.bus.clone(), parts.bucket.clone()));
+        let now = Instant::now();
+        Self {
+            parts,
+            chunks,
+            kept: VecDeque::new(),
+            shadow: None,
+            building: None,
+            build_started: now,
+            waiting: Vec::new(),
+            not_before: now,
+        }
+    }
+
+    /// Makes and serves until `stop`.
+    pub(crate) async fn run(mut self, mut requests: Requests, stop: CancellationToken) {
+        self.recall().await;
+        let room = Arc::new(Semaphore::new(ANSWERS_MAX));
+        let mut answers = JoinSet::new();
+        let mut heads = self.parts.heads.clone();
+        loop {
+            self.build_if_due(&stop);
+            let retry = self.not_before.saturating_duration_since(Instant::now());
+            tokio::select! {
+                () = stop.cancelled() => break,
+                incoming = requests.next() => {
+                    let Some(incoming) = incoming else {
+                        tracing::error!(reason = requests.refusal(), "cannot serve snapshots; correct this user's permissions");
+                        break;
+                    };
+                    while answers.try_join_next().is_some() {}
+                    self.take(incoming, &room, &mut answers).await;
+                }
+                built = finished(&mut self.building) => self.take_built(built).await,
+                changed = heads.changed(), if self.building.is_none() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                }
+                () = sleep(retry), if !retry.is_zero() => {}
+            }
+        }
+        if let Some(building) = self.building.take() {
+            // Why awaited: its blocking part holds the logs open; it looks at `stop` itself.
+            drop(building.await);
+        }
+        requests.close().await;
+        answers.join_all().await;
+    }
+
+    /// Finds what an earlier run left in the bucket.
+    async fn recall(&mut self) {
+        match self.chunks.recall(&self.parts.identity.trust, &self.parts.logs, KEPT).await {
+            Ok(kept) => self.kept = kept.into_iter().map(Arc::new).collect(),
+            Err(reason) => tracing::warn!(reason, "earlier snapshots cannot be used"),
+        }
+    }
+
+    fn revisions_behind(&self) -> u64 {
+        let now = *self.parts.heads.borrow();
+        let made = self.kept.front().map(|kept| kept.heads).unwrap_or_default();
+        let behind = |now: u64, made: u64| now.saturating_sub(made);
+        behind(now.deny.position.revision.0, made.deny.position.revision.0)
+            .saturating_add(behind(now.grant.position.revision.0, made.grant.position.revision.0))
+    }
+
+    fn build_if_due(&mut self, stop: &CancellationToken) {
+        if self.building.is_some() || Instant::now() < self.not_before {
+            return;
+        }
+        let behind = self.revisions_behind();
+        let is_due = self.parts.every > 0 && behind >= self.parts.every;
+        let is_wanted = !self.waiting.is_empty() && behind > 0;
+        if is_due || is_wanted {
+            let heads = *self.parts.heads.borrow();
+            let shadow = self.shadow.take();
+            self.build_started = Instant::now();
+            self.building =
+                Some(build::start(&self.parts, Arc::clone(&self.chunks), shadow, heads, stop.clone()));
+        }
+    }
+
+    async fn take_built(&mut self, built: Result<Built, String>) {
+        self.building = None;
+        let took = self.build_started.elapsed();
+        match built {
+            Ok(Built { kept, shadow }) => {
+                self.parts.metrics.snapshot("made", took);
+                tracing::info!(deny = %kept.heads.deny.position, grant = %kept.heads.grant.position,
+                    items = kept.items, chunks = kept.listing.len(), took_ms = took.as_millis(), "made a snapshot");
+                self.shadow = Some(shadow);
+                self.kept.push_front(Arc::new(kept));
+                while self.kept.len() > KEPT {
+                    if let Some(old) = self.kept.pop_back() {
+                        self.chunks.forget(&old).await;
+                    }
+                }
+                self.answer_waiting().await;
+            }
+            Err(reason) => {
+                self.parts.metrics.snapshot("failed", took);
+                self.not_before = Instant::now() + RETRY_PAUSE;
+                tracing::warn!(
+                    reason,
+                    "no snapshot was made; agents fetch ranges, the next attempt is in 30 s"
+                );
+                for responder in std::mem::take(&mut self.waiting) {
+                    responder.fail(503, "no snapshot can be made now; ask for a range").await.ok();
+                }
+            }
+        }
+    }
+
+    async fn answer_waiting(&mut self) {
+        let Some(newest) = self.kept.front().cloned() else { return };
+        for responder in std::mem::take(&mut self.waiting) {
+            answer_manifest(&newest, responder, &self.parts.metrics).await;
+        }
+    }
+
+    async fn take(&mut self, incoming: Incoming, room: &Arc<Semaphore>, answers: &mut JoinSet<()>) {
+        let Incoming { payload, responder } = incoming;
+        match decode_snapshot_request(&payload) {
+            Ok(SnapshotRequest::Manifest) => match self.kept.front() {
+                Some(newest) => answer_manifest(newest, responder, &self.parts.metrics).await,
+                None if self.revisions_behind() == 0 => {
+                    self.parts.metrics.repair("manifest", "absent");
+                    responder.fail(404, "nothing was accepted yet, so there is no snapshot").await.ok();
+                }
+                None if self.waiting.len() < WAITING_MAX => self.waiting.push(responder),
+                None => self.parts.metrics.repair("manifest", "failed"),
+            },
+            Ok(SnapshotRequest::Chunk { manifest, index }) => {
+                let kept = self.kept.iter().find(|kept| kept.id == manifest).cloned();
+                let (chunks, metrics) = (Arc::clone(&self.chunks), Arc::clone(&self.parts.metrics));
+                let Ok(permit) = Arc::clone(room).acquire_owned().await else { return };
+                answers.spawn(async move {
+                    let outcome = answer_chunk(&chunks, kept, index, responder).await;
+                    metrics.repair("chunk", outcome);
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                self.parts.metrics.rejected("snapshot", error.code());
+                responder.fail(400, &error.to_string()).await.ok();
+            }
+        }
+    }
+}
+
+async fn answer_manifest(kept: &Kept, responder: Responder, metrics: &ControllerMetrics) {
+    let sent = responder.send(kept.manifest.clone()).await;
+    metrics.repair("manifest", if sent.is_ok() { "served" } else { "failed" });
+}
+
+async fn answer_chunk(
+    chunks: &Chunks,
+    kept: Option<Arc<Kept>>,
+    index: u32,
+    responder: Responder,
+) -> &'static str {
+    let Some(kept) = kept else {
+        responder.fail(404, "this snapshot is gone; ask for the newest manifest").await.ok();
+        return "absent";
+    };
+    match chunks.get(&kept, index).await {
+        Ok(Some(bytes)) => {
+            if responder.send(bytes).await.is_ok() {
+                "served"
+            } else {
+                "failed"
+            }
+        }
+        Ok(None) => {
+            responder.fail(404, "the manifest lists no such chunk").await.ok();
+            "absent"
+        }
+        Err(reason) => {
+            tracing::warn!(reason, "a snapshot chunk was not read");
+            responder.fail(503, "the chunk cannot be read now; ask again").await.ok();
+            "failed"
+        }
+    }
+}
+
+/// Waits for the build under way; for ever where there is none. Cancel safe.
+async fn finished(building: &mut Option<JoinHandle<Result<Built, String>>>) -> Result<Built, String> {
+    match building {
+        Some(handle) => handle.await.unwrap_or_else(|error| Err(error.to_string())),
+        None => std::future::pending().await,
+    }
+}

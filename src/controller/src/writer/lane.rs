@@ -1,0 +1,132 @@
+//! The end of a lane on the broker: what stands there, and whether it is ours.
+
+use rescind_bus::Bus;
+use rescind_codec::{LogItem, decode_log_message};
+use rescind_core::entry::Tick;
+use rescind_core::position::{EntryHash, Lane};
+
+use super::WriterIdentity;
+use crate::wal::LaneLog;
+
+/// Limit: messages read at once.
+const PAGE_MESSAGES: usize = 64;
+
+/// What stands after the place that was known.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// The entry that was looked for.
+    Found(u64),
+    /// Nothing, or nothing that matters; an append goes after it.
+    NotThere,
+    /// The work of another writer.
+    Foreign(String),
+}
+
+/// Follows the end of a lane.
+#[derive(Debug)]
+pub(crate) struct LaneTail {
+    lane: Lane,
+    name: String,
+    identity: WriterIdentity,
+    /// Sequence of the newest message that was judged.
+    judged: u64,
+    /// What the broker will compare with.
+    expected: u64,
+    /// This run has appended something: from then on no late message of a run before can appear.
+    has_appended: bool,
+}
+
+impl LaneTail {
+    pub(crate) fn new(lane: Lane, identity: WriterIdentity, tail: u64) -> Self {
+        Self { lane, name: lane.to_string(), identity, judged: tail, expected: tail, has_appended: false }
+    }
+
+    pub(crate) const fn expected(&self) -> u64 {
+        self.expected
+    }
+
+    /// Our append was stored here.
+    pub(crate) const fn stored(&mut self, sequence: u64) {
+        self.judged = sequence;
+        self.expected = sequence;
+        self.has_appended = true;
+    }
+
+    /// Reads what came after the last known message and judges it. An error says why that cannot be known now.
+    pub(crate) async fn look(
+        &mut self,
+        bus: &Bus,
+        log: &LaneLog,
+        wanted: Option<EntryHash>,
+    ) -> Result<Look, String> {
+        loop {
+            let from = self.judged.saturating_add(1);
+            let page =
+                bus.read_from(&self.name, from, PAGE_MESSAGES).await.map_err(|error| error.to_string())?;
+            for message in &page.messages {
+                match self.judge(&message.bytes, log, wanted) {
+                    Judged::Wanted => {
+                        self.stored(message.sequence);
+                        return Ok(Look::Found(message.sequence));
+                    }
+                    Judged::Harmless => {
+                        self.judged = message.sequence;
+                        self.expected = message.sequence;
+                    }
+                    Judged::Foreign(reason) => return Ok(Look::Foreign(reason)),
+                }
+            }
+            if page.at_end {
+                break;
+            }
+        }
+        // Why asked again: messages that ended their life make the last sequence go back.
+        let last = bus.last(&self.name).await.map_err(|error| error.to_string())?;
+        match last {
+            Some(last) if last.sequence > self.judged => Err("the lane grew while it was read".to_owned()),
+            last => {
+                self.expected = last.map_or(0, |last| last.sequence);
+                Ok(Look::NotThere)
+            }
+        }
+    }
+
+    fn judge(&self, bytes: &[u8], log: &LaneLog, wanted: Option<EntryHash>) -> Judged {
+        match decode_log_message(bytes, self.lane, &self.identity.trust) {
+            Ok(LogItem::Entry(entry)) if Some(entry.hash) == wanted => Judged::Wanted,
+            Ok(LogItem::Entry(entry)) => {
+                // A blocking read of one row, on a path that is taken when something went wrong.
+                let known = log.holding(entry.entry.first).ok().flatten();
+                if known.is_some_and(|known| known.hash == entry.hash) {
+                    return Judged::Harmless;
+                }
+                Judged::Foreign(format!(
+                    "revision {} stands there, signed by controller `{}`",
+                    entry.entry.first, entry.entry.controller
+                ))
+            }
+            Ok(LogItem::Tick(tick, _)) => self.judge_tick(&tick),
+            Err(error) => {
+                // Why harmless: nobody signed it, so no agent takes it either.
+                tracing::warn!(lane = %self.lane, error = %error.error, "an unreadable message stands in the stream");
+                Judged::Harmless
+            }
+        }
+    }
+
+    fn judge_tick(&self, tick: &Tick) -> Judged {
+        let is_our_id = tick.controller == self.identity.controller;
+        let is_our_run = is_our_id && tick.boot == self.identity.boot;
+        // A tick of our run before may have been under way when this one started, never after our first append.
+        if is_our_run || (is_our_id && !self.has_appended) {
+            return Judged::Harmless;
+        }
+        Judged::Foreign(format!("a tick of another run of controller `{}` stands there", tick.controller))
+    }
+}
+
+enum Judged {
+    Wanted,
+    Harmless,
+    Foreign(String),
+}

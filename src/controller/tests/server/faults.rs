@@ -1,0 +1,119 @@
+use std::time::Duration;
+
+use rescind_bus::Publication;
+use rescind_codec::{LogItem, decode_log_message, encode_entry};
+use rescind_core::position::Lane;
+use serde_json::json;
+
+use crate::kit::{Api, FakeAgent, Realm, SOON, key, until};
+
+/// Entries of the deny lane on the broker, by first revision.
+async fn revisions(realm: &Realm) -> Vec<u64> {
+    let bus = realm.bus("c1").await;
+    let mut found = Vec::new();
+    let mut next = 0;
+    loop {
+        let page = bus.read_from("deny", next, 1000).await.unwrap();
+        for message in &page.messages {
+            next = message.sequence + 1;
+            if let Ok(LogItem::Entry(entry)) = decode_log_message(&message.bytes, Lane::Deny, &realm.trust) {
+                found.push(entry.entry.first.0);
+            }
+        }
+        if page.at_end {
+            return found;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_broker_makes_indeterminate_and_then_one_effect() {
+    let realm = Realm::new();
+    let controller = realm.start().await;
+    let api = Api::new(&controller, "ir");
+    api.accept(json!({"kind": "hold", "target": "user:u0"})).await;
+    realm.nats.pause().unwrap();
+    let (status, body) = api.revoke("s1", "k1").await;
+    assert_eq!((status, &body["error"]["code"]), (504, &json!("indeterminate")), "{body}");
+    let readiness =
+        until("not ready", || async { Some(controller.ready()).filter(|readiness| !readiness.ready) }).await;
+    assert!(readiness.reasons.iter().any(|reason| reason.contains("lane deny")), "{readiness:?}");
+    let (status, _) = api.get("/readyz").await;
+    assert_eq!(status, 503);
+    realm.nats.resume().unwrap();
+    let answer = until("the repeat is accepted", || async {
+        let (status, body) = api.revoke("s1", "k1").await;
+        (status == 200).then_some(body)
+    })
+    .await;
+    assert_eq!((&answer["id"], &answer["existing"]), (&json!("deny-1-2"), &json!(true)));
+    controller.wait_ready(SOON).await.unwrap();
+    assert_eq!(revisions(&realm).await, [1, 2], "one effect");
+    let (_, list) = api.get("/v1/records?state=all").await;
+    assert_eq!(list["records"].as_array().unwrap().len(), 2);
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_broker_comes_back_with_everything_that_was_accepted() {
+    let mut realm = Realm::new();
+    let controller = realm.start().await;
+    let api = Api::new(&controller, "ir");
+    for n in 0..10 {
+        api.accept(json!({"kind": "hold", "target": format!("user:u{n}")})).await;
+    }
+    realm.nats.kill9().unwrap();
+    until("not ready", || async { (!controller.ready().ready).then_some(()) }).await;
+    realm.nats.restart().unwrap();
+    controller.wait_ready(SOON).await.unwrap();
+    let id = until("accepted again", || async {
+        let (status, body) = api.revoke("s1", "k1").await;
+        (status == 200).then(|| body["id"].clone())
+    })
+    .await;
+    assert_eq!(id, json!("deny-1-11"));
+    assert_eq!(revisions(&realm).await, (1..=11).collect::<Vec<_>>());
+    let a1 = FakeAgent::new(&realm, "a1", 1).await;
+    until("leases again", || a1.lease(3)).await;
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreign_entry_deposes_for_good_and_nothing_is_granted_any_more() {
+    let realm = Realm::new();
+    let controller = realm.start().await;
+    let api = Api::new(&controller, "ir");
+    api.accept(json!({"kind": "hold", "target": "user:u0"})).await;
+    // Somebody with this controller's key takes its last entry, changes it and appends it.
+    let bus = realm.bus("c1").await;
+    let page = bus.read_from("deny", 0, 1000).await.unwrap();
+    let entry = page.messages.iter().find_map(|message| {
+        match decode_log_message(&message.bytes, Lane::Deny, &realm.trust).unwrap() {
+            LogItem::Entry(entry) => Some(entry.entry),
+            LogItem::Tick(..) => None,
+        }
+    });
+    let mut entry = entry.unwrap();
+    entry.committed_at.0 += 1;
+    let (bytes, _) = encode_entry(&entry, &key("c1"));
+    let publication = Publication {
+        lane: "deny",
+        bytes: bytes.into(),
+        expected_last: None,
+        message_id: "foreign",
+        ttl: None,
+        deadline: SOON,
+    };
+    bus.publish(publication).await.unwrap();
+    let readiness =
+        until("deposed", || async { Some(controller.ready()).filter(|readiness| !readiness.ready) }).await;
+    assert!(readiness.reasons[0].contains("somebody else writes lane deny"), "{readiness:?}");
+    let (status, body) = api.revoke("s1", "k1").await;
+    assert_eq!((status, &body["error"]["code"]), (503, &json!("deposed")));
+    let a1 = FakeAgent::new(&realm, "a1", 1).await;
+    assert!(a1.lease(1).await.is_none(), "no grant from a deposed controller");
+    assert!(controller.wait_ready(Duration::from_millis(50)).await.is_err());
+    controller.stop().await;
+    let error = realm.try_start().await.unwrap_err().to_string();
+    assert!(error.contains("which the log in data_dir lacks"), "{error}");
+}

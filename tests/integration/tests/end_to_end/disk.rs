@@ -1,0 +1,106 @@
+//! The disk under the controller's log is full: refused with a clear error, nothing accepted is lost.
+
+use std::path::Path;
+
+use rescind_integration::Scene;
+use rescind_testkit::{Accepted, Api, KitError, KitResult, Process, SOON, TestRealm};
+use rustix::process::Signal;
+use serde_json::json;
+
+/// Size of the largest file below a folder, in KiB.
+fn largest_kib(folder: &Path) -> std::io::Result<u64> {
+    let mut largest = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let size = if entry.file_type()?.is_dir() {
+            largest_kib(&entry.path())?
+        } else {
+            entry.metadata()?.len() / 1024
+        };
+        largest = largest.max(size);
+    }
+    Ok(largest)
+}
+
+/// Starts the controller as a process of its own and points the clients to it.
+async fn controller(realm: &TestRealm, file_kib: Option<u64>) -> KitResult<Process> {
+    let mut process = Process::controller(&realm.files().controller_toml(), file_kib)?;
+    realm.serve_at(&process.until_json("url").await?);
+    Ok(process)
+}
+
+async fn end(mut process: Process) -> KitResult {
+    process.signal(Signal::TERM)?;
+    process.wait(SOON).await.map(drop)
+}
+
+/// Sends directives until one is refused; gives what was accepted and the refusal.
+async fn fill(ir: &Api) -> KitResult<(Vec<Accepted>, u16, String, String)> {
+    let mut accepted = Vec::new();
+    for batch in 0..400 {
+        let directives: Vec<_> = (0..500)
+            .map(|n| {
+                let id = format!("{batch}-{n}-{}", "x".repeat(200));
+                json!({ "kind": "hold", "target": format!("client:{id}"), "idempotency_key": format!("f{batch}-{n}") })
+            })
+            .collect();
+        let answer = ir.post(&json!({ "directives": directives })).await?;
+        if answer.status != 200 {
+            let (code, message) = answer.refused()?;
+            return Ok((accepted, answer.status, code, message));
+        }
+        let results = answer.field("results").as_array().cloned().unwrap_or_default();
+        accepted.extend(results.iter().filter_map(Accepted::read));
+        if let Some(refused) = results.iter().find(|result| result["state"] != "accepted") {
+            let text = |name: &str| refused[name].as_str().unwrap_or_default().to_owned();
+            return Ok((accepted, 503, text("code"), text("message")));
+        }
+    }
+    Err(KitError::new("the log never got full"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_and_loses_nothing() -> KitResult {
+    let builder = TestRealm::builder().agent("payments-1", "payments").without_controller();
+    let mut realm = builder.start().await?;
+    let ir = realm.api("ir")?;
+    let first = controller(&realm, None).await?;
+    let hold = ir.record("hold", "client:before").await?;
+    end(first).await?;
+    let size = largest_kib(&realm.files().controller_data()).map_err(KitError::because("measure the log"))?;
+
+    let limited = controller(&realm, Some(size + 256)).await?;
+    realm.agent_mut("payments-1")?.connect().await?;
+    realm.all_ready().await?;
+    let (accepted, status, code, message) = fill(&ir).await?;
+    assert_eq!((status, code.as_str()), (503, "log_full"), "{message}");
+    assert!(message.contains("disk") || message.contains("space") || message.contains("room"), "{message}");
+    let ready = ir.get("/readyz").await?;
+    assert_eq!(ready.status, 503, "{}", ready.body);
+    let refused =
+        ir.post(&json!({ "kind": "hold", "target": "client:late", "idempotency_key": "late" })).await?;
+    assert!(refused.status >= 500, "{} {}", refused.status, refused.body);
+    end(limited).await?;
+
+    let again = controller(&realm, None).await?;
+    let heads = ir.get("/v1/position").await?.body;
+    let last = accepted.iter().map(|one| one.position).max().unwrap_or(hold.position);
+    let head: u64 =
+        heads["deny"].as_str().and_then(|text| text.split('/').nth(1)?.parse().ok()).unwrap_or_default();
+    assert!(head >= last.revision.0, "{heads} is behind {last}");
+    for one in accepted.iter().chain([&hold]) {
+        let row = ir.get(&format!("/v1/records/{}", one.id)).await?;
+        assert_eq!((row.status, row.field("state")), (200, &json!("active")), "{}: {}", one.id, row.body);
+    }
+    let scene = Scene { realm, ir };
+    let role = scene.ir.grant("role:clerk", "refund:*", "/orders/*").await?;
+    scene.settled(role).await?;
+    let clerk = scene.clerk("alice").await?;
+    let late = scene.ir.record("hold", "client:late").await?;
+    scene.settled(late.clone()).await?;
+    scene.realm.all_ready().await?;
+    scene.denied(&clerk.clone().client("late").sign()?, "held.client", &[&late])?;
+    scene.denied(&clerk.clone().client("before").sign()?, "held.client", &[&hold])?;
+    scene.allowed(&clerk.sign()?)?;
+    end(again).await
+}

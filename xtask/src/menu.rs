@@ -1,0 +1,120 @@
+//! What can be asked for, and what it leads to.
+
+use crate::{
+    ci,
+    command::{cargo, run},
+    nats,
+    workspace::Workspace,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// The menu as it is shown by `cargo xtask help`.
+pub(crate) const HELP: &str = "\
+cargo xtask <command>
+
+  demo [--json] [--keep] [..]  the whole system on this machine, from a revocation to a denied request;
+                               other options go to `rescind demo`
+  test [..]                    all tests (cargo-nextest when installed, else cargo test) and doc tests;
+                               options go to the runner, for example `-p rescind-core`
+  ci                           everything that must hold before a merge: format, architecture, generated
+                               code, lints, tests; this is what .ci/run runs
+  codegen [--check]            write the generated code of schemas/, or only compare it
+  bench [names..]              benchmarks with their targets; without names all of them
+  help                         this text
+
+A nats-server is looked for on PATH and else installed into target/nats; RESCIND_NATS_SERVER names another.";
+
+/// One entry of the menu with its arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// Show the menu.
+    Help,
+    /// Run the demo; options for `rescind demo`.
+    Demo(Vec<String>),
+    /// Run the tests; options for the runner.
+    Test(Vec<String>),
+    /// Run everything.
+    Ci,
+    /// Write or compare the generated code.
+    Codegen {
+        /// Only compare.
+        check: bool,
+    },
+    /// Run benchmarks; names and options for the bench binary.
+    Bench(Vec<String>),
+}
+
+/// Reads the command line.
+///
+/// # Errors
+/// A text that names the word that is not understood and points to the help.
+pub(crate) fn choose(words: &[&str]) -> Result<Choice, String> {
+    let (name, rest) = match words.split_first() {
+        None => return Ok(Choice::Help),
+        Some((name, rest)) => (*name, rest),
+    };
+    let owned = || rest.iter().map(|word| (*word).to_owned()).collect();
+    match (name, rest) {
+        ("help" | "--help" | "-h", _) => Ok(Choice::Help),
+        ("demo", _) => Ok(Choice::Demo(owned())),
+        ("test", _) => Ok(Choice::Test(owned())),
+        ("bench", _) => Ok(Choice::Bench(owned())),
+        ("ci", []) => Ok(Choice::Ci),
+        ("codegen", []) => Ok(Choice::Codegen { check: false }),
+        ("codegen", ["--check"]) => Ok(Choice::Codegen { check: true }),
+        ("ci" | "codegen", [unknown, ..]) => {
+            Err(format!("`{name}` does not take `{unknown}`; see `cargo xtask help`"))
+        }
+        _ => Err(format!("there is no command `{name}`; see `cargo xtask help`")),
+    }
+}
+
+/// Does what was chosen.
+///
+/// # Errors
+/// A text that says what failed and what to do about it.
+pub(crate) fn perform(choice: Choice) -> Result<(), String> {
+    if choice == Choice::Help {
+        println!("{HELP}");
+        return Ok(());
+    }
+    let workspace = Workspace::find()?;
+    match choice {
+        Choice::Help => Ok(()),
+        Choice::Demo(options) => demo(&workspace, &options),
+        Choice::Test(options) => ci::test(&workspace, &options),
+        Choice::Ci => ci::run_all(&workspace),
+        Choice::Codegen { check } => codegen(&workspace, check),
+        Choice::Bench(names) => bench(&workspace, &names),
+    }
+}
+
+fn demo(workspace: &Workspace, options: &[String]) -> Result<(), String> {
+    let server = nats::server(workspace)?;
+    run("the build of `rescind`", cargo(workspace).args(["build", "--release", "-p", "rescind-cli"]))?;
+    let binary = workspace.target.join("release").join("rescind");
+    let mut command = std::process::Command::new(binary);
+    command.arg("demo").args(options).env(nats::VARIABLE, &server.path);
+    crate::command::become_it("the demo", &mut command)
+}
+
+fn bench(workspace: &Workspace, names: &[String]) -> Result<(), String> {
+    let server = nats::server(workspace)?;
+    let mut command = cargo(workspace);
+    command.args(["run", "--release", "-p", "rescind-bench", "--"]).args(names);
+    command.env(nats::VARIABLE, &server.path);
+    crate::command::become_it("the benchmarks", &mut command)
+}
+
+#[cfg(feature = "codegen")]
+fn codegen(_: &Workspace, check: bool) -> Result<(), String> {
+    crate::codegen::run(check)
+}
+
+/// Starts the same program with the schema compiler built in.
+#[cfg(not(feature = "codegen"))]
+fn codegen(workspace: &Workspace, check: bool) -> Result<(), String> {
+    crate::command::become_it("codegen", &mut ci::codegen_command(workspace, check))
+}
