@@ -8,8 +8,6 @@ mod board;
 mod handle;
 mod inside;
 mod receipts;
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,11 @@
 //! A controller on a real nats-server.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "helpers of tests; the lints know only test functions"
+)]
 
 #[path = "server/accept.rs"]
 mod accept;

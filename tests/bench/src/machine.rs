@@ -24,7 +24,6 @@ pub(crate) struct Facts {
 impl Facts {
     /// Asks the machine; what cannot be found is `unknown`.
     pub(crate) fn gather() -> Self {
-        let nats = std::env::var_os("RESCIND_NATS_SERVER").unwrap_or_else(|| "nats-server".into());
         Self {
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             cpu: field("/proc/cpuinfo", "model name"),
@@ -32,7 +31,7 @@ impl Facts {
             kernel: file("/proc/sys/kernel/osrelease"),
             load: file("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" "),
             rustc: said(Command::new("rustc").arg("--version")),
-            nats_server: said(Command::new(nats).arg("--version")),
+            nats_server: rescind_testkit::server::find().map_or_else(|_| unknown(), |server| said(Command::new(&server.path).arg("--version"))),
             redis_server: said(Command::new("redis-server").arg("--version")),
             commit: said(Command::new("git").args(["describe", "--always", "--dirty"])),
             date: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),

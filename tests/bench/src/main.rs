@@ -19,8 +19,10 @@ mod dice;
 mod machine;
 mod measure;
 mod memory;
+mod propagate;
 mod realm;
 mod report;
+mod start;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -77,6 +79,7 @@ fn measure_one(bench: Bench, asked: &Asked) -> Outcome<Sheet> {
         Bench::Decide => decide::run(asked.scale),
         Bench::Apply => apply::run(asked.scale),
         Bench::Memory => memory::run(asked.scale),
-        Bench::Propagate | Bench::Start => Err("is not here yet".into()),
+        Bench::Propagate => propagate::run(asked.scale),
+        Bench::Start => start::run(asked.scale),
     }
 }

@@ -82,8 +82,8 @@ async fn serve(
     screen.note("\nending in order");
     issuer.stop().await;
     serving.await.ok();
-    agent.stop().await;
-    controller.stop().await;
+    // Why together: each waits a bounded time for a bus that may have gone first, as with Ctrl-C in a terminal.
+    tokio::join!(agent.stop(), controller.stop());
     outcome
 }
 

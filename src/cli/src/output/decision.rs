@@ -54,7 +54,7 @@ pub(crate) fn explain(
 fn record(row: &Value) -> String {
     let id = text(row, "id");
     if let Some(why) = opt(row, "unavailable") {
-        return format!("record {id}: {why}");
+        return format!("record {id}: no details ({why})");
     }
     let mut line = format!("record {id}: {} {}", text(row, "kind"), text(row, "target"));
     if let Some(cutoff) = number(row, "residual_cutoff").or_else(|| number(row, "cutoff")) {
@@ -75,7 +75,7 @@ fn record(row: &Value) -> String {
 fn entitlement(row: &Value) -> String {
     let id = text(row, "id");
     if let Some(why) = opt(row, "unavailable") {
-        return format!("entitlement {id}: {why}");
+        return format!("entitlement {id}: no details ({why})");
     }
     let mut line = format!("entitlement {id}: {} holds {}", text(row, "holder"), lists::right(row));
     if let Some(tenant) = opt(row, "tenant") {

@@ -226,3 +226,6 @@ const fn number_of(ticket: Ticket) -> u64 {
 fn place_of(ticket: Ticket) -> usize {
     usize::try_from(ticket.0 & ((1 << PLACE_BITS) - 1)).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -130,3 +130,6 @@ impl AcceptedTimes {
         self.entries.get(place).map(|(_, at)| *at)
     }
 }
+
+#[cfg(test)]
+mod tests;

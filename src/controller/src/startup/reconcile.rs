@@ -236,7 +236,7 @@ impl Walk<'_> {
     }
 
     async fn publish(&self, entry: &LoggedEntry, expected: u64, count: u64) -> Result<u64, StartError> {
-        let message_id = format!("start-{:x}-{count}", self.what.boot);
+        let message_id = format!("start-{}-{:x}-{count}", self.name, self.what.boot);
         let publication = Publication {
             lane: self.name,
             bytes: Bytes::clone(&entry.bytes),
@@ -245,10 +245,14 @@ impl Walk<'_> {
             ttl: None,
             deadline: PUBLISH_WAIT,
         };
-        let stored = self.what.bus.publish(publication).await;
-        stored
-            .map(|stored| stored.sequence)
-            .map_err(|error| StartError::Republish { lane: self.lane, reason: error.to_string() })
+        let failed = |reason: String| StartError::Republish { lane: self.lane, reason };
+        match self.what.bus.publish(publication).await {
+            Ok(stored) if !stored.duplicate => Ok(stored.sequence),
+            Ok(_) => {
+                Err(failed("the broker took it for something else; its memory of ids is wrong".to_owned()))
+            }
+            Err(error) => Err(failed(error.to_string())),
+        }
     }
 }
 

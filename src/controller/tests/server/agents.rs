@@ -37,7 +37,11 @@ async fn leases_prove_the_head_and_reports_fill_the_board() {
     );
     let (_, done) = api.get(&format!("{path}?wait_ms=15000")).await;
     assert_eq!(done["state"], "enforced", "{done}");
-    assert!(done["accepted_to_enforced_ms"].is_u64(), "{done}");
+    until("the time of enforcement", || async {
+        let (_, done) = api.get(&path).await;
+        done["accepted_to_enforced_ms"].as_u64()
+    })
+    .await;
     let (_, agents) = api.get("/v1/agents").await;
     assert_eq!(
         (&agents["agents"][0]["deny"], &agents["agents"][0]["freshness"]),

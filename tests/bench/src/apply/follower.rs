@@ -13,7 +13,7 @@ use rescind_core::position::{Head, Heads, Lane};
 use rescind_core::view::View;
 
 use crate::Outcome;
-use crate::data::{SERVICE, hasher};
+use crate::data::{self, SERVICE, hasher};
 use crate::measure::boot_clock;
 use crate::realm::Realm;
 
@@ -45,7 +45,7 @@ impl<'a> Follower<'a> {
         };
         let restored = Restored { view, heads: Heads { deny, grant: Head::default() } };
         let machine = AgentMachine::new(config, 1, hasher(), Some(restored), boot_clock());
-        let published = Arc::new(ArcSwap::new(machine.published()));
+        let published = Arc::new(ArcSwap::new(data::published(machine.published().view.clone())));
         let mut follower = Self { trust: &realm.trust, machine, published };
         follower.drain();
         Ok(follower)
@@ -88,7 +88,8 @@ impl<'a> Follower<'a> {
     fn drain(&mut self) {
         while let Some(output) = self.machine.poll_output() {
             if let AgentOutput::Publish(published) = output {
-                self.published.store(published);
+                // Why made fresh: no controller grants leases here, and a decision that denies at once costs less.
+                self.published.store(data::published(published.view.clone()));
             }
         }
     }
