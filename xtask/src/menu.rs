@@ -26,6 +26,10 @@ cargo xtask <command>
 
 A nats-server is looked for on PATH and else installed into target/nats; RESCIND_NATS_SERVER names another.";
 
+/// Tells the test of the OpenAPI document to write it instead of only comparing.
+#[cfg(not(feature = "codegen"))]
+const WRITE_SCHEMAS: &str = "RESCIND_WRITE_SCHEMAS";
+
 /// One entry of the menu with its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Choice {
@@ -113,8 +117,14 @@ fn codegen(_: &Workspace, check: bool) -> Result<(), String> {
     crate::codegen::run(check)
 }
 
-/// Starts the same program with the schema compiler built in.
+/// Starts the same program with the schema compiler built in, then the writer of the OpenAPI document.
 #[cfg(not(feature = "codegen"))]
 fn codegen(workspace: &Workspace, check: bool) -> Result<(), String> {
-    crate::command::become_it("codegen", &mut ci::codegen_command(workspace, check))
+    run("codegen", &mut ci::codegen_command(workspace, check))?;
+    let mut openapi = cargo(workspace);
+    openapi.args(["test", "--quiet", "-p", "rescind-controller", "--test", "openapi"]);
+    if !check {
+        openapi.env(WRITE_SCHEMAS, "1");
+    }
+    run("the OpenAPI document", &mut openapi)
 }

@@ -49,6 +49,7 @@ pub(crate) enum Command {
     #[command(after_long_help = help::DEV_TOKEN)]
     DevToken(DevTokenArgs),
     /// Show the main job under load, with measured times, and check every decision. Takes half a minute.
+    #[command(after_long_help = help::DEMO)]
     Demo(crate::demo::DemoArgs),
     /// Run a controller.
     #[command(after_long_help = help::CONTROLLER)]

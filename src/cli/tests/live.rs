@@ -1,6 +1,11 @@
 //! Real processes: `rescind dev` with the commands a person tries, and a realm of `rescind init` run by hand.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a broken test is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a broken test is a failed test"
+)]
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -126,7 +131,8 @@ fn dev_and_the_commands_a_person_tries() {
     let grant = ["grant", "user:u1", "--action", "order:*", "--resource", "/orders/*", "--wait"];
     let (code, granted, err) = ask(here, &grant);
     assert_eq!((code, &granted["state"]), (0, &json!("enforced")), "{err}");
-    let token = rescind(here, &["dev-token", "--sub", "u1", "--session", "s1", "--role", "admin"]).output().unwrap();
+    let token =
+        rescind(here, &["dev-token", "--sub", "u1", "--session", "s1", "--role", "admin"]).output().unwrap();
     fs::write(here.join("t"), token.stdout).unwrap();
     let (code, decision) = decide(here, SOCKET);
     assert_eq!((code, &decision["entitlements"][0]), (0, &granted["id"]), "{decision}");
@@ -135,7 +141,10 @@ fn dev_and_the_commands_a_person_tries() {
     let (code, revoked, err) = ask(here, &["revoke", &session, "--wait=20s", "--reason", "compromise"]);
     assert_eq!((code, &revoked["board"]["rows"][0]["agent"]), (0, &json!("payments-1")), "{err}");
     let (code, decision) = decide(here, SOCKET);
-    assert_eq!((code, &decision["reason"], &decision["records"][0]), (4, &json!("revoked.session"), &revoked["id"]));
+    assert_eq!(
+        (code, &decision["reason"], &decision["records"][0]),
+        (4, &json!("revoked.session"), &revoked["id"])
+    );
     let query = ["--token-file", "t", "--action", "order:read", "--resource", "/orders/1"];
     let (code, explained, _) = ask(here, &[&["explain", "--socket", SOCKET], &query[..]].concat());
     assert_eq!((code, &explained["records"][0]["reason_code"]), (4, &json!("compromise")), "{explained}");
@@ -189,7 +198,8 @@ fn a_realm_of_init_runs_and_a_silent_agent_is_partial() {
     let issuer = Issuer::generate("https://idp.example", &[Algorithm::Es256]).unwrap();
     fs::write(here.join("jwks.json"), issuer.jwks_json()).unwrap();
     let (nats, listen) = (format!("nats://127.0.0.1:{}", free_port()), format!("127.0.0.1:{}", free_port()));
-    let realm = ["init", "r", "--agent", "p-1:pay", "--nats-url", &nats, "--listen", &listen, "--lease", "2s"];
+    let realm =
+        ["init", "r", "--agent", "p-1:pay", "--nats-url", &nats, "--listen", &listen, "--lease", "2s"];
     let trust = ["--issuer", "https://idp.example", "--jwks", "jwks.json"];
     assert_eq!(ask(here, &[&realm[..], &trust].concat()).0, 0);
 
@@ -224,7 +234,8 @@ fn a_realm_of_init_runs_and_a_silent_agent_is_partial() {
     let (code, killed, _) = ask(here, &[&["kill", "tenant:t", "--wait=100ms"][..], &config].concat());
     assert_eq!((code, &killed["state"]), (3, &json!("accepted")), "{killed}");
     // Enforced by its lease, as the agent stays away.
-    let (code, _, _) = ask(here, &[&["watch", killed["id"].as_str().unwrap(), "--for", "20s"][..], &config].concat());
+    let (code, _, _) =
+        ask(here, &[&["watch", killed["id"].as_str().unwrap(), "--for", "20s"][..], &config].concat());
     assert_eq!(code, 0);
     // A silent agent is degraded.
     until_status(here, &config, 3);

@@ -9,6 +9,7 @@ mod chunks;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rescind_bus::{BucketSettings, Bus, Incoming, Requests, Responder};
 use rescind_codec::{SnapshotRequest, decode_snapshot_request};
@@ -31,7 +32,11 @@ const WAITING_MAX: usize = 4096;
 /// Limit: chunk answers under way at once: some 8 MiB.
 const ANSWERS_MAX: usize = 16;
 /// Pause after a snapshot that failed.
-const RETRY_PAUSE: std::time::Duration = std::time::Duration::from_secs(30);
+const RETRY_PAUSE: Duration = Duration::from_secs(30);
+/// Shortest pause after one that was made: under a bulk load there is nobody to read so many.
+const MADE_PAUSE: Duration = Duration::from_secs(60);
+/// The pause is so many times as long as the making: a tenth of a core at most.
+const MADE_PAUSE_FACTOR: u32 = 9;
 
 /// What it takes.
 #[derive(Debug, Clone)]
@@ -129,12 +134,14 @@ impl Maker {
     }
 
     fn build_if_due(&mut self, stop: &CancellationToken) {
-        if self.building.is_some() || Instant::now() < self.not_before {
+        if self.building.is_some() {
             return;
         }
         let behind = self.revisions_behind();
-        let is_due = self.parts.every > 0 && behind >= self.parts.every;
-        let is_wanted = !self.waiting.is_empty() && behind > 0;
+        let may = Instant::now() >= self.not_before;
+        let is_due = may && self.parts.every > 0 && behind >= self.parts.every;
+        // Whoever waits has none at all, unless the last attempt failed: then they were told.
+        let is_wanted = may && !self.waiting.is_empty() && behind > 0;
         if is_due || is_wanted {
             let heads = *self.parts.heads.borrow();
             let shadow = self.shadow.take();
@@ -153,6 +160,7 @@ impl Maker {
                 tracing::info!(deny = %kept.heads.deny.position, grant = %kept.heads.grant.position,
                     items = kept.items, chunks = kept.listing.len(), took_ms = took.as_millis(), "made a snapshot");
                 self.shadow = Some(shadow);
+                self.not_before = Instant::now() + MADE_PAUSE.max(took.saturating_mul(MADE_PAUSE_FACTOR));
                 self.kept.push_front(Arc::new(kept));
                 while self.kept.len() > KEPT {
                     if let Some(old) = self.kept.pop_back() {

@@ -6,6 +6,8 @@
 
 mod fold;
 mod reconcile;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::path::{Path, PathBuf};

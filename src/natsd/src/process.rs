@@ -1,5 +1,6 @@
 //! One running `nats-server` that belongs to us.
 
+use std::os::unix::process::CommandExt as _;
 use std::{
     fs::{self, File, OpenOptions},
     io,
@@ -328,6 +329,8 @@ impl NatsProcess {
             .stdin(Stdio::null())
             .stdout(out)
             .stderr(err)
+            // Why: Ctrl-C in a terminal is for whoever started the server, which ends it in order.
+            .process_group(0)
             .spawn()
             .map_err(|source| ProcessError::Spawn { path: self.server.path.clone(), source })?;
         self.pid = child.id();

@@ -31,7 +31,8 @@ impl Facts {
             kernel: file("/proc/sys/kernel/osrelease"),
             load: file("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" "),
             rustc: said(Command::new("rustc").arg("--version")),
-            nats_server: rescind_testkit::server::find().map_or_else(|_| unknown(), |server| said(Command::new(&server.path).arg("--version"))),
+            nats_server: rescind_testkit::server::find()
+                .map_or_else(|_| unknown(), |server| said(Command::new(&server.path).arg("--version"))),
             redis_server: said(Command::new("redis-server").arg("--version")),
             commit: said(Command::new("git").args(["describe", "--always", "--dirty"])),
             date: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),

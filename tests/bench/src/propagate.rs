@@ -36,7 +36,9 @@ pub(crate) fn run(scale: Scale) -> Outcome<Sheet> {
         }
         Outcome::Ok(())
     })?;
-    sheet.note("accepted is the controller's time stamp before its own log and the bus, in whole milliseconds");
+    sheet.note(
+        "accepted is the controller's time stamp before its own log and the bus, in whole milliseconds",
+    );
     Ok(sheet)
 }
 

@@ -3,6 +3,8 @@
 //! A console block holds lines that begin with `$ `. Commands run in a shell, in the realm's directory, with the
 //! binary of this build on the path. Commands of `cargo xtask` are compared with its menu instead: CI runs them.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where its own repository cannot be read")]
+
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;

@@ -126,6 +126,14 @@ Examples:
 
 Exit codes: 0 ended by Ctrl-C, 1 something could not be started, 2 usage";
 
+pub(super) const DEMO: &str = "\
+Examples:
+  rescind demo
+  rescind demo --keep       leave everything running and print commands to try
+  rescind --json demo       one object for each step, and a last one with the result
+
+Exit codes: 0 every observed decision was the expected one, 1 otherwise";
+
 pub(super) const DEV_TOKEN: &str = "\
 Examples:
   rescind dev-token --sub u1 --session s1 > t

@@ -21,6 +21,9 @@ const SESSIONS_IN_A_ROW: usize = 40;
 /// the clock reading to the answer.
 const BOUND: Duration = Duration::from_millis(2_000 + 10 + 40);
 
+/// The service whose agent reaches the broker through the proxy.
+const CUT: usize = 0;
+
 /// Plays all steps.
 pub(super) async fn play(stage: &mut Stage, timeline: &mut Timeline) -> Result<(), Fault> {
     let ada = stage.caller("u-ada", |token| token.roles = vec!["refunds"], ALLOW).await?;
@@ -204,7 +207,6 @@ async fn user(stage: &mut Stage, timeline: &mut Timeline, caller: usize) -> Resu
 
 /// One agent is cut off from the broker: it allows until its bound, then denies; the board says so.
 async fn cut_off(stage: &Stage, timeline: &mut Timeline, victim: usize) -> Result<(), Fault> {
-    const CUT: usize = 0;
     let before = stage.verdicts(CUT);
     stage.proxy.set(Link::Silent);
     let cut_at = Instant::now();
@@ -242,7 +244,7 @@ async fn cut_off(stage: &Stage, timeline: &mut Timeline, victim: usize) -> Resul
         details: json!({"last_allow_ms": ms(held), "bound_ms": ms(BOUND)}),
     });
     fenced(stage, timeline, &accepted).await?;
-    heal(stage, timeline, victim, &before, CUT).await
+    heal(stage, timeline, victim, &before).await
 }
 
 fn partial(timeline: &mut Timeline, accepted: &Accepted, board: &Value, others: bool) {
@@ -283,22 +285,21 @@ async fn heal(
     timeline: &mut Timeline,
     victim: usize,
     before: &[(usize, Verdict)],
-    cut: usize,
 ) -> Result<(), Fault> {
     for (caller, verdict) in before {
         let verdict = if *caller == victim { "revoked.session" } else { *verdict };
-        stage.turn(*caller, cut, verdict);
+        stage.turn(*caller, CUT, verdict);
     }
     stage.proxy.set(Link::Open);
     let healed_at = Instant::now();
     let ok =
-        shown(|| before.iter().all(|(caller, _)| stage.expectations.seen((*caller, cut)).is_some())).await;
+        shown(|| before.iter().all(|(caller, _)| stage.expectations.seen((*caller, CUT)).is_some())).await;
     let seen =
-        before.iter().filter_map(|(caller, _)| stage.expectations.seen((*caller, cut))).map(|seen| seen.at);
+        before.iter().filter_map(|(caller, _)| stage.expectations.seen((*caller, CUT))).map(|seen| seen.at);
     let took = seen.max().map(|at| at.saturating_duration_since(healed_at)).unwrap_or_default();
     timeline.step(Outcome {
         step: "healed",
-        what: format!("{} is fresh again and knows what it missed", SERVICES[cut].0),
+        what: format!("{} is fresh again and knows what it missed", SERVICES[CUT].0),
         took: format!("{:.0} ms", ms(took)),
         ok,
         details: json!({"fresh_after_ms": ms(took)}),

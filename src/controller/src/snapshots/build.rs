@@ -51,6 +51,7 @@ async fn build(
     let name = format!("{:016x}", getrandom::u64().map_err(random)?);
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
     let (logs, trust) = (parts.logs.clone(), Arc::clone(&parts.identity.trust));
+    let halt = stop.clone();
     let made = tokio::task::spawn_blocking(move || {
         let shadow = match shadow {
             Some(shadow) => shadow,
@@ -69,7 +70,11 @@ async fn build(
         cut(&shadow, &sender);
         Ok(shadow)
     });
-    let stored = store(chunks, &name, receiver).await;
+    let stored = tokio::select! {
+        stored = store(chunks, &name, receiver) => stored,
+        // Dropping the receiver ends the thread; what was stored is cleared away at the next start.
+        () = halt.cancelled() => Err("the controller is shutting down".to_owned()),
+    };
     let shadow = made.await.map_err(|error| error.to_string())??;
     let (listing, items) = stored?;
     let manifest = Manifest {

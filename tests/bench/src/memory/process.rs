@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rescind_testkit::{Process, TestRealm, process::BINARY_VARIABLE};
+use rescind_testkit::{TestRealm, process::BINARY_VARIABLE};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::runtime::Runtime;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::Outcome;
 use crate::data::SERVICE;
@@ -29,7 +30,9 @@ const AGENT: &str = "payments-1";
 
 pub(super) fn run(sheet: &mut Sheet) -> Outcome {
     let Some(binary) = binary() else {
-        sheet.note("no figures for an idle agent: build `rescind` first, cargo build --release -p rescind-cli");
+        sheet.note(
+            "no figures for an idle agent: build `rescind` first, cargo build --release -p rescind-cli",
+        );
         return Ok(());
     };
     Runtime::new()?.block_on(measure(binary, sheet))
@@ -38,11 +41,21 @@ pub(super) fn run(sheet: &mut Sheet) -> Outcome {
 async fn measure(binary: PathBuf, sheet: &mut Sheet) -> Outcome {
     let builder = TestRealm::builder().lease(Duration::from_secs(5)).agent(AGENT, SERVICE).agents_later();
     let realm = builder.start().await?;
-    let mut command = tokio::process::Command::new(binary);
-    command.args(["agent", "--json", "--config"]).arg(realm.files().agent_toml(AGENT));
-    command.arg("--socket").arg(realm.files().dir().join("agent.sock"));
-    let mut agent = Process::start(command)?;
-    agent.until_json("socket").await?;
+    let mut agent = tokio::process::Command::new(binary)
+        .args(["agent", "--json", "--config"])
+        .arg(realm.files().agent_toml(AGENT))
+        .arg("--socket")
+        .arg(realm.files().dir().join("agent.sock"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    let stdout = agent.stdout.take().ok_or("the agent has no output")?;
+    let line = timeout(SETTLE, BufReader::new(stdout).lines().next_line()).await??;
+    if !line.is_some_and(|line| line.contains("\"socket\"")) {
+        return Err("the agent did not say that it serves".into());
+    }
     let pid = agent.id().ok_or("the agent has ended")?;
     sleep(SETTLE).await;
     let (before, watch) = (busy_ticks(pid)?, Stopwatch::start());

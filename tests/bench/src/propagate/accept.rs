@@ -32,9 +32,7 @@ pub(super) async fn run(scale: Scale, sheet: &mut Sheet) -> Outcome {
         api.record("revoke", &target).await?;
         single.push(watch.micros() / 1e3);
     }
-    sheet.add(
-        Figure::spread("one directive until accepted", "ms", single.spread()).at_most(ACCEPTED_MS_MAX),
-    );
+    sheet.add(Figure::spread("one directive until accepted", "ms", single.spread()).at_most(ACCEPTED_MS_MAX));
     let rates = bulk(&api, &issuer, scale.pick(30, 2)).await?;
     sheet.add(Figure::value("directives accepted in bulk", "1/s", rates).at_least(BULK_PER_SECOND_MIN));
     sheet.note(format!(
@@ -67,7 +65,8 @@ pub(crate) async fn bulk(api: &Api, issuer: &str, requests: u64) -> Outcome<f64>
 async fn all_accepted(api: &Api, body: &Value) -> Outcome {
     let answer = api.post(body).await?;
     let results = answer.field("results").as_array().map(Vec::as_slice).unwrap_or_default();
-    let accepted = results.iter().filter(|result| result.get("state").is_some_and(|state| state == "accepted"));
+    let accepted =
+        results.iter().filter(|result| result.get("state").is_some_and(|state| state == "accepted"));
     if accepted.count() as u64 == BULK_DIRECTIVES {
         return Ok(());
     }

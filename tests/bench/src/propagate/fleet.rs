@@ -68,7 +68,12 @@ impl Fleet {
         for agent in &self.agents {
             let decision = agent.decide(&query(&token));
             if !decision.is_allow() {
-                return Err(format!("{} answers {} before the revocation", agent.agent_id(), decision.reason).into());
+                return Err(format!(
+                    "{} answers {} before the revocation",
+                    agent.agent_id(),
+                    decision.reason
+                )
+                .into());
             }
         }
         Ok(token)

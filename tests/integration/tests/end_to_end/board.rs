@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use rescind_agent::{Agent, AgentConfig};
 use rescind_integration::{LEASE, Scene};
-use rescind_testkit::{Answer, KitResult, LinkMode, SOON, TestRealm};
+use rescind_testkit::{Answer, KitError, KitResult, LinkMode, SOON, TestRealm};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -125,4 +126,29 @@ async fn an_agent_that_keeps_allowing_is_never_called_enforced() -> KitResult {
     let board = scene.ir.board(&record.id, SOON).await?;
     assert_eq!(state(&board), "enforced", "{}", board.body);
     Ok(())
+}
+
+/// A stolen or copied identity: both runs are fresh on their own, each has its row, and somebody is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_with_one_id_raise_an_alarm() -> KitResult {
+    let scene = Scene::of(TestRealm::builder().agent("payments-1", "payments").memory_only()).await?;
+    let token = scene.clerk("alice").await?.sign()?;
+    let config = AgentConfig::load(&scene.realm.files().agent_toml("payments-1"));
+    let twin = Agent::connect(config.map_err(KitError::because("load the twin's configuration"))?).await;
+    let twin = twin.map_err(KitError::because("connect the twin"))?;
+    twin.ready_within(SOON).await.map_err(KitError::because("wait for the twin"))?;
+    let record = scene.record("kill", "all").await?;
+    scene.denied(&token, "killed.all", &[&record])?;
+    let limit = Instant::now() + SOON;
+    let mut agents = Value::Null;
+    while Instant::now() < limit {
+        agents = scene.ir.get("/v1/agents").await?.body;
+        let rows = agents.get("agents").and_then(Value::as_array).cloned().unwrap_or_default();
+        let alarmed = rows.iter().any(|row| row.get("alarm").is_some_and(Value::is_string));
+        if rows.len() == 2 && alarmed {
+            twin.stop().await;
+            return Ok(());
+        }
+    }
+    Err(KitError::new(format!("nobody was told: {agents}")))
 }

@@ -160,9 +160,31 @@ async fn an_agent_that_is_new_starts_cold_and_joins_the_board() -> KitResult {
     let took = agent.until_freshness(Freshness::Fresh, Duration::from_secs(5)).await?;
     assert!(took <= Duration::from_secs(5), "{took:?}");
     self::answer(agent, &token, "held.user", &[&record])?;
+    assert!(agent.handle()?.metrics().snapshots >= 1, "{:?}", agent.handle()?.metrics());
     assert_eq!(agent.handle()?.status().records, scene.realm.agent("orders-1")?.handle()?.status().records);
     assert_eq!(digest(&scene, "payments-1")?, digest(&scene, "orders-1")?);
     let board = scene.ir.board(&record.id, SOON).await?;
     assert_eq!(board.field("state"), "enforced", "{}", board.body);
     Ok(())
+}
+
+/// A controller whose log is gone must not start a second history on the same stream (S13).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_controller_that_lost_its_log_refuses_to_write() -> KitResult {
+    let mut scene = Scene::one().await?;
+    let token = scene.clerk("alice").await?.sign()?;
+    let record = scene.record("hold", &scene.user("alice")).await?;
+    scene.realm.stop_controller().await?;
+    let data = scene.realm.files().controller_data();
+    let kept = scene.realm.files().dir().join("data/kept");
+    std::fs::rename(&data, &kept).map_err(KitError::because("move the log away"))?;
+    std::fs::create_dir(&data).map_err(KitError::because("make an empty folder"))?;
+    let error =
+        scene.realm.start_controller().await.map_or_else(|error| error.to_string(), |()| String::new());
+    assert!(error.contains("start the controller: ") && error.len() > 60, "`{error}`");
+    std::fs::remove_dir_all(&data).map_err(KitError::because("remove the new folder"))?;
+    std::fs::rename(&kept, &data).map_err(KitError::because("put the log back"))?;
+    scene.realm.start_controller().await?;
+    scene.becomes(&token, "held.user").await?;
+    scene.denied(&token, "held.user", &[&record]).map(drop)
 }
