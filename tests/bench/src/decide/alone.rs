@@ -17,7 +17,9 @@ pub(super) struct Callers<'a> {
     state: &'a State,
     enforcement: Enforcement,
     // Why boxed: in an agent each lies with its cached token, wherever that is.
+    #[expect(clippy::vec_box, reason = "each token of a service has an allocation of its own")]
     entitled: Vec<Box<Bearer>>,
+    #[expect(clippy::vec_box, reason = "as above")]
     revoked: Vec<Box<Bearer>>,
     /// What callers ask for, in order of their number.
     resources: Vec<String>,
