@@ -29,4 +29,4 @@ pub use process::Process;
 pub use proxy::{FaultProxy, LinkMode};
 pub use raw::{RawClient, RawMessage};
 pub use realm::{BusAuth, RealmBuilder, RealmFiles, TestRealm};
-pub use wait::{SOON, always, soon, until, until_some};
+pub use wait::{SOON, always, soon, until, until_answer, until_some};

@@ -16,6 +16,9 @@ pub const SOON: Duration = Duration::from_secs(20);
 /// Pause between two looks at a condition. Why: short against every bound that tests judge.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
+/// Pause between two questions to a process. Why longer: each costs the one that is watched.
+const ASK_EVERY: Duration = Duration::from_millis(25);
+
 /// Waits until `look` gives a value and returns it with the time that it took.
 ///
 /// # Errors
@@ -46,6 +49,28 @@ pub async fn until_some<T>(
 /// Names `what` when `limit` is over.
 pub async fn until(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) -> KitResult<Duration> {
     until_some(what, limit, || condition().then_some(())).await.map(|((), took)| took)
+}
+
+/// As [`until_some`], for a look that has to ask somebody.
+///
+/// # Errors
+/// Names `what` when `limit` is over; an error of a look ends the wait.
+pub async fn until_answer<T, F>(what: &str, limit: Duration, mut look: impl FnMut() -> F) -> KitResult<T>
+where
+    F: Future<Output = KitResult<Option<T>>>,
+{
+    let start = Instant::now();
+    let mut ticks = interval(ASK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Some(value) = look().await? {
+            return Ok(value);
+        }
+        if start.elapsed() > limit {
+            return Err(KitError::new(format!("waited {limit:?} in vain until {what}")));
+        }
+    }
 }
 
 /// Looks at `condition` all the time for `span`: it must hold at every look.

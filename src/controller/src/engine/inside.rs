@@ -1,7 +1,7 @@
 //! What questions may see.
 
 use rescind_core::controller::Now;
-use rescind_core::controller::ledger::{Ledger, Placed};
+use rescind_core::controller::ledger::{BoardState, Enforced, Ledger, Placed};
 use rescind_core::controller::registry::Registry;
 use rescind_core::controller::sequencer::Sequencer;
 use rescind_core::ids::RecordId;
@@ -45,7 +45,11 @@ impl Inside<'_> {
             Lane::Deny => deny,
             Lane::Grant(_) => grant,
         };
-        let board = self.ledger.board(self.now.boot, placed, times.of(id.position()));
+        let accepted = times.of(id.position());
+        let board = self.ledger.board(self.now.boot, placed, accepted);
+        // Why: the ledger looks at all open changes now and then, this board was looked at just now.
+        let seen_now = accepted.filter(|_| board.state == BoardState::Enforced);
+        let seen_now = seen_now.map(|accepted_at| Enforced { id, accepted_at, enforced_at: self.now.boot });
         let applied_at = board.rows.iter().map(|row| self.receipts.applied_at(row, placed)).collect();
         let accepted_at =
             record.map(|row| row.accepted_at).or_else(|| registry.entitlement(id).map(|row| row.accepted_at));
@@ -53,7 +57,7 @@ impl Inside<'_> {
             id,
             board,
             accepted_at,
-            enforced: self.ledger.enforced_at(id),
+            enforced: self.ledger.enforced_at(id).or(seen_now),
             applied_at,
             now: self.now,
         })

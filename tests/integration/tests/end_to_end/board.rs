@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use rescind_agent::{Agent, AgentConfig};
 use rescind_integration::{LEASE, Scene};
-use rescind_testkit::{Answer, KitError, KitResult, LinkMode, SOON, TestRealm};
+use rescind_testkit::{Answer, KitError, KitResult, LinkMode, SOON, TestRealm, until_answer};
 use serde_json::Value;
-use tokio::time::Instant;
 
 /// The row of an agent: `(status, row)`.
 fn row(board: &Answer, agent: &str) -> (String, Value) {
@@ -111,12 +110,12 @@ async fn an_agent_that_keeps_allowing_is_never_called_enforced() -> KitResult {
     agent.link(LinkMode::BlackHole)?;
     let record = scene.ir.record("kill", "all").await?;
     // Long past every lease, until the board calls it what it is.
-    let limit = Instant::now() + SOON;
-    let mut board = scene.ir.board(&record.id, LEASE * 2).await?;
-    while row(&board, "payments-1").0 != "unreachable" && Instant::now() < limit {
+    let board = until_answer("the board calls it unreachable", SOON, || async {
+        let board = scene.ir.board(&record.id, Duration::ZERO).await?;
         assert_eq!(state(&board), "accepted", "{}", board.body);
-        board = scene.ir.board(&record.id, Duration::from_millis(500)).await?;
-    }
+        Ok((row(&board, "payments-1").0 == "unreachable").then_some(board))
+    })
+    .await?;
     let (status, row) = row(&board, "payments-1");
     assert_eq!((state(&board), status.as_str()), ("accepted", "unreachable"), "{}", board.body);
     assert!(row.to_string().contains("keeps allowing"), "{row}");
@@ -139,16 +138,13 @@ async fn two_processes_with_one_id_raise_an_alarm() -> KitResult {
     twin.ready_within(SOON).await.map_err(KitError::because("wait for the twin"))?;
     let record = scene.record("kill", "all").await?;
     scene.denied(&token, "killed.all", &[&record])?;
-    let limit = Instant::now() + SOON;
-    let mut agents = Value::Null;
-    while Instant::now() < limit {
-        agents = scene.ir.get("/v1/agents").await?.body;
-        let rows = agents.get("agents").and_then(Value::as_array).cloned().unwrap_or_default();
+    let told = until_answer("somebody is told of the twin", SOON, || async {
+        let agents = scene.ir.get("/v1/agents").await?;
+        let rows = agents.field("agents").as_array().cloned().unwrap_or_default();
         let alarmed = rows.iter().any(|row| row.get("alarm").is_some_and(Value::is_string));
-        if rows.len() == 2 && alarmed {
-            twin.stop().await;
-            return Ok(());
-        }
-    }
-    Err(KitError::new(format!("nobody was told: {agents}")))
+        Ok((rows.len() == 2 && alarmed).then_some(()))
+    });
+    told.await?;
+    twin.stop().await;
+    Ok(())
 }

@@ -1,7 +1,5 @@
 //! Controller and agents come back: ids, state and digests are as before, and nobody is fresh by memory.
 
-use std::time::Duration;
-
 use rescind_agent::Freshness;
 use rescind_integration::{ACTION, RESOURCE, Scene, answer};
 use rescind_testkit::{KitError, KitResult, SOON, TestRealm, until};
@@ -140,31 +138,58 @@ fn spoil(store: &std::path::Path, damage: &str) -> std::io::Result<()> {
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_is_new_starts_cold_and_joins_the_board() -> KitResult {
+/// Revokes `count` sessions in bulk.
+async fn revoke_sessions(scene: &Scene, count: usize) -> KitResult {
+    let names: Vec<usize> = (0..count).collect();
+    for part in names.chunks(10_000) {
+        let directives: Vec<_> = part
+            .iter()
+            .map(|n| {
+                let target = scene.target("session", &format!("c{n}"));
+                json!({ "kind": "revoke", "target": target, "idempotency_key": format!("c{n}") })
+            })
+            .collect();
+        let answer = scene.ir.post(&json!({ "directives": directives })).await?;
+        assert_eq!(answer.status, 200);
+    }
+    Ok(())
+}
+
+/// An agent that was never there before comes up beside one that was, on `count` more records, and joins the
+/// board. Returns how many snapshots it took.
+async fn cold_start(count: usize) -> KitResult<u64> {
     let agents = [("orders-1", "orders"), ("payments-1", "payments")];
-    let mut scene = Scene::of(TestRealm::builder().agents(&agents).snapshot_every(1000)).await?;
+    let builder = TestRealm::builder().agents(&agents).snapshot_every(20_000);
+    let mut scene = Scene::of(builder).await?;
     let token = scene.clerk("alice").await?.sign()?;
     scene.realm.agent_mut("payments-1")?.stop().await?;
     let store = scene.realm.files().agent_store("payments-1");
     std::fs::remove_dir_all(store).map_err(KitError::because("remove a store"))?;
-    // More than a repair answers at once.
-    let directives: Vec<_> = (0..3000)
-        .map(|n| json!({ "kind": "revoke", "target": scene.target("session", &format!("c{n}")), "idempotency_key": format!("c{n}") }))
-        .collect();
-    let answer = scene.ir.post(&json!({ "directives": directives })).await?;
-    assert_eq!(answer.status, 200);
+    revoke_sessions(&scene, count).await?;
     let record = scene.record("hold", &scene.user("alice")).await?;
     scene.realm.agent_mut("payments-1")?.connect().await?;
-    let agent = scene.realm.agent("payments-1")?;
-    let took = agent.until_freshness(Freshness::Fresh, Duration::from_secs(5)).await?;
-    assert!(took <= Duration::from_secs(5), "{took:?}");
-    self::answer(agent, &token, "held.user", &[&record])?;
-    assert!(agent.handle()?.metrics().snapshots >= 1, "{:?}", agent.handle()?.metrics());
-    assert_eq!(agent.handle()?.status().records, scene.realm.agent("orders-1")?.handle()?.status().records);
+    let (new, old) = (scene.realm.agent("payments-1")?, scene.realm.agent("orders-1")?);
+    new.until_freshness(Freshness::Fresh, SOON).await?;
+    answer(new, &token, "held.user", &[&record])?;
+    assert_eq!(new.handle()?.status().records, old.handle()?.status().records);
     assert_eq!(digest(&scene, "payments-1")?, digest(&scene, "orders-1")?);
-    let board = scene.ir.board(&record.id, SOON).await?;
+    // The tail after the snapshot, and what comes live.
+    let next = scene.record("hold", &scene.user("alice")).await?;
+    answer(new, &token, "held.user", &[&record, &next])?;
+    let board = scene.ir.board(&next.id, SOON).await?;
     assert_eq!(board.field("state"), "enforced", "{}", board.body);
+    Ok(new.handle()?.metrics().snapshots)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_agent_that_is_a_little_behind_takes_the_tail() -> KitResult {
+    assert_eq!(cold_start(3000).await?, 0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_agent_that_is_far_behind_takes_a_snapshot_and_the_tail() -> KitResult {
+    assert_eq!(cold_start(70_000).await?, 1);
     Ok(())
 }
 
