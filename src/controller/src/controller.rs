@@ -11,7 +11,7 @@ use rescind_bus::{
     BucketSettings, Bus, BusConfig, Credentials, FeedLimits, LinkState, MessageTtl, StreamSettings, Subjects,
     TlsOptions,
 };
-use rescind_codec::{ENTRY_CHANGES_BYTES_MAX, Identity, encoded_change_len, reason_sha256};
+use rescind_codec::{ENTRY_BYTES_MAX, ENTRY_CHANGES_BYTES_MAX, Identity, encoded_change_len, reason_sha256};
 use rescind_core::controller::Now;
 use rescind_core::controller::ledger::{LastKnown, Ledger, LedgerConfig};
 use rescind_core::controller::registry::Registry;
@@ -43,6 +43,8 @@ use crate::writer::{Writer, WriterIdentity, WriterParts};
 
 /// Limit: events of both lanes under way to the engine; each lane has one job at a time.
 const LANE_EVENTS_MAX: usize = 16;
+/// Room for the headers of a message beside an entry.
+const HEADER_BYTES: usize = 16 * 1024;
 /// Limit: one kind of task at a stop; longer than what any of them waits for.
 const JOIN_WAIT: Duration = Duration::from_secs(15);
 
@@ -179,6 +181,10 @@ impl Ground {
     async fn settle_stream(&self, heads: Heads) -> Result<[LaneStart; 2], StartError> {
         let settings = self.stream_settings();
         let report = self.bus.ensure_stream(&settings).await?;
+        let (found, wanted) = (self.bus.max_payload_bytes(), ENTRY_BYTES_MAX + HEADER_BYTES);
+        if found < wanted {
+            return Err(StartError::Payload { found, wanted });
+        }
         if let Some(warning) = &report.warning {
             tracing::warn!(warning, "the server lacks something");
         }
@@ -336,14 +342,15 @@ impl Ground {
         events: &mpsc::Sender<crate::writer::LaneEvent>,
         tasks: &mut Tasks,
     ) -> Result<mpsc::Sender<crate::writer::LaneJob>, StartError> {
-        let log = self.logs.get(lane).ok_or_else(|| StartError::Task(format!("lane {lane} has no log")))?;
         let (name, label) = match lane {
             Lane::Deny => ("deny writer", "deny"),
             Lane::Grant(_) => ("grant writer", "grant.0"),
         };
         let writer = Writer::new(WriterParts {
-            log: Arc::clone(log),
+            lane,
+            logs: self.logs.clone(),
             bus: self.bus.clone(),
+            stream: self.stream_settings(),
             identity: self.identity.clone(),
             health: self.health.clone(),
             metrics: self.metrics.lane(label),
@@ -351,7 +358,8 @@ impl Ground {
             confirmed: start.confirmed,
             tail: start.tail,
             abort: tasks.abort.clone(),
-        });
+        })
+        .ok_or_else(|| StartError::Task(format!("lane {lane} has no log")))?;
         // Why 1: the engine gives a lane one job at a time.
         let (jobs_in, jobs) = mpsc::channel(1);
         tasks.writing.push((name, tokio::spawn(writer.run(jobs))));

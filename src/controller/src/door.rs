@@ -23,6 +23,9 @@ use crate::startup::Logs;
 /// A directive that has no certain outcome after this time is answered as indeterminate (L4).
 pub(crate) const DIRECTIVE_WAIT: Duration = Duration::from_secs(5);
 
+/// Limit: until the engine takes a request.
+const HAND_OVER_WAIT: Duration = Duration::from_secs(2);
+
 /// Why a request was not taken at all: nothing was ordered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Shut {
@@ -34,6 +37,9 @@ pub(crate) enum Shut {
     /// Another controller writes.
     #[error("this controller does not write any more ({0}); nothing was ordered, ask the one that does")]
     Deposed(String),
+    /// The engine has too many requests.
+    #[error("too many requests wait; nothing was ordered, repeat with the same idempotency key")]
+    Busy,
     /// It is going down.
     #[error("the controller is shutting down; nothing was ordered, repeat with the same idempotency key")]
     Stopping,
@@ -44,6 +50,7 @@ impl Shut {
         match self {
             Self::LogFull(_) => "log_full",
             Self::Deposed(_) => "deposed",
+            Self::Busy => "busy",
             Self::Stopping => "not_ready",
         }
     }
@@ -94,7 +101,9 @@ impl Door {
         let until = clock::now().boot.plus(DIRECTIVE_WAIT);
         let batch = BatchRequest { directives, rights, until, reply };
         let work = async {
-            self.engine.submit(batch).await.map_err(|_| Shut::Stopping)?;
+            // Certain: a request that was not handed over is not ordered later.
+            let handed = timeout_at(started + HAND_OVER_WAIT, self.engine.submit(batch)).await;
+            handed.map_err(|_| Shut::Busy)?.map_err(|_| Shut::Stopping)?;
             // An engine that ended after it took the request leaves the outcome open.
             Ok(answer.await.ok())
         };

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use rescind_bus::Responder;
 use rescind_codec::{NonceTree, SignedTick};
-use rescind_core::controller::ledger::{Ledger, Placed, Taken};
+use rescind_core::controller::ledger::{Alarm, Ledger, Placed, Taken};
 use rescind_core::controller::refusal::Deposed;
 use rescind_core::controller::sequencer::{ControllerOutput, Outcome, Sequencer};
 use rescind_core::controller::{Now, Ticket};
@@ -221,6 +221,9 @@ impl Engine {
         });
         if let Some(alarm) = outcome.alarm {
             self.metrics.alarm(alarm.word());
+            if alarm == Alarm::Regressed {
+                self.metrics.invariants().note("S5");
+            }
             tracing::warn!(%agent, alarm = alarm.word(), "an agent's report is suspicious");
         }
         if outcome.taken == Taken::Yes {

@@ -15,10 +15,10 @@ use std::sync::Arc;
 
 use rescind_bus::{ConnectError, ReadError, StreamError, SubjectError, SubscribeError};
 use rescind_core::ids::ChainId;
-use rescind_core::position::{Epoch, Lane, Revision};
+use rescind_core::position::{Epoch, Head, Heads, LANES, Lane, Position, Revision};
 
 pub(crate) use fold::{Folded, fold};
-pub(crate) use reconcile::{Comparison, reconcile};
+pub(crate) use reconcile::{Comparison, Reconciled, reconcile};
 
 use crate::store::StoreError;
 use crate::wal::{LaneLog, LogIdentity};
@@ -112,6 +112,14 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The server takes smaller messages than entries are.
+    #[error("the nats-server takes messages of {found} bytes, entries need {wanted}; raise its max_payload")]
+    Payload {
+        /// What it takes.
+        found: usize,
+        /// What is needed.
+        wanted: usize,
+    },
     /// The system gives no random numbers.
     #[error("the system gives no random numbers; look at its kernel")]
     Random,
@@ -136,6 +144,20 @@ impl Logs {
             LaneLog::open(&dir.join(format!("{lane}.redb")), identity).map(Arc::new)
         };
         Ok(Self { deny: open(Lane::Deny)?, grant: open(Lane::Grant(0))? })
+    }
+
+    /// Ends of the logs, pending or confirmed.
+    pub(crate) fn heads(&self) -> Result<Heads, StartError> {
+        let mut heads = Heads::default();
+        for lane in LANES {
+            if let (Some(log), Some(head)) = (self.get(lane), heads.get_mut(lane))
+                && let Some(last) = log.last()?
+            {
+                let position = Position { epoch: log.epoch()?, revision: last.last };
+                *head = Head { position, hash: last.hash };
+            }
+        }
+        Ok(heads)
     }
 
     /// The log of a lane; `None` for one that this version does not run.

@@ -212,7 +212,9 @@ impl LaneLog {
     }
 
     /// The newest entry, pending or confirmed.
-    #[cfg(test)]
+    ///
+    /// # Errors
+    /// [`StoreError`].
     pub(crate) fn last(&self) -> Result<Option<LoggedEntry>, StoreError> {
         let found = self.store.with("read", |database| {
             let entries = database.begin_read()?.open_table(ENTRIES)?;

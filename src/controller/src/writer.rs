@@ -8,18 +8,20 @@
 //! | stored | committed |
 //! | wrong last sequence | read the lane: our entry: committed; a foreign entry: deposed; only late ticks of ours: publish again after them |
 //! | certainly not stored | publish again after a pause |
+//! | wrong last sequence, and the lane ends before what was stored | publish the log's entries again that it lost, in order |
 //! | nothing, or nothing certain | read the lane as above, publish again at the same place (S13: at most one of them can be stored) |
 //!
 //! A tick is tried once: where its fate is unknown it counts as failed, and what it left behind is found when
 //! the next append meets it.
 
 mod lane;
+mod restore;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rescind_bus::{Bus, Publication, PublishError, RefusedReason};
+use rescind_bus::{Bus, Publication, PublishError, StreamSettings};
 use rescind_codec::{NonceTree, SecretKey, SignedTick, TrustBundle, encode_entry, encode_tick};
 use rescind_core::entry::{Entry, Tick};
 use rescind_core::ids::{ControllerId, InstanceId, RecordId};
@@ -31,7 +33,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use self::lane::{LaneTail, Look};
+use self::restore::Restored;
 use crate::health::{Health, Trouble};
+use crate::startup::Logs;
 use crate::store::StoreError;
 use crate::wal::{Append, Confirmed, LaneLog, LoggedEntry};
 
@@ -77,8 +81,10 @@ pub(crate) enum LaneEvent {
 /// What a writer is made of.
 #[derive(Debug)]
 pub(crate) struct WriterParts {
-    pub(crate) log: Arc<LaneLog>,
+    pub(crate) lane: Lane,
+    pub(crate) logs: Logs,
     pub(crate) bus: Bus,
+    pub(crate) stream: StreamSettings,
     pub(crate) identity: WriterIdentity,
     pub(crate) health: Health,
     pub(crate) metrics: LaneMetrics,
@@ -111,7 +117,9 @@ pub(crate) struct Writer {
     lane: Lane,
     lane_name: String,
     log: Arc<LaneLog>,
+    logs: Logs,
     bus: Bus,
+    stream: StreamSettings,
     identity: WriterIdentity,
     health: Health,
     metrics: LaneMetrics,
@@ -132,15 +140,30 @@ enum Appended {
 }
 
 impl Writer {
-    pub(crate) fn new(parts: WriterParts) -> Self {
-        let WriterParts { log, bus, identity, health, metrics, events, confirmed, tail, abort } = parts;
-        let lane = log.lane();
+    /// `None` for a lane that this version does not run.
+    pub(crate) fn new(parts: WriterParts) -> Option<Self> {
+        let WriterParts {
+            lane,
+            logs,
+            bus,
+            stream,
+            identity,
+            health,
+            metrics,
+            events,
+            confirmed,
+            tail,
+            abort,
+        } = parts;
+        let log = Arc::clone(logs.get(lane)?);
         let tail = LaneTail::new(lane, identity.clone(), tail);
-        Self {
+        Some(Self {
             lane,
             lane_name: lane.to_string(),
             log,
+            logs,
             bus,
+            stream,
             identity,
             health,
             metrics,
@@ -149,7 +172,7 @@ impl Writer {
             tail,
             abort,
             attempts: 0,
-        }
+        })
     }
 
     /// Works until the engine is gone; then writes down what is confirmed.
@@ -269,6 +292,20 @@ impl Writer {
                     Ok(Look::Found(sequence)) => return Appended::Stored(sequence),
                     Ok(Look::NotThere) => {}
                     Ok(Look::Foreign(reason)) => return Appended::Deposed(reason),
+                    Ok(Look::WentBack) => match self.restore().await {
+                        Ok(Restored::Upto { last, sequence }) if last >= logged.last => {
+                            return Appended::Stored(sequence);
+                        }
+                        Ok(Restored::Upto { .. } | Restored::Nothing) => {}
+                        Ok(Restored::Foreign(reason)) => return Appended::Deposed(reason),
+                        Err(reason) => {
+                            self.settling(logged, &reason);
+                            if self.pause(RETRY_PAUSE).await {
+                                return Appended::Aborted;
+                            }
+                            continue;
+                        }
+                    },
                     Err(reason) => {
                         self.settling(logged, &reason);
                         if self.pause(RETRY_PAUSE).await {
@@ -286,7 +323,8 @@ impl Writer {
                     self.settling(logged, &reason);
                 }
                 Err(PublishError::Refused { reason, .. }) => {
-                    self.settling(logged, &advice(&reason));
+                    self.settling(logged, &reason.to_string());
+                    self.make_stream_if_gone(&reason).await;
                     if self.pause(RETRY_PAUSE).await {
                         return Appended::Aborted;
                     }
@@ -344,13 +382,26 @@ impl Writer {
                 match self.tail.look(&self.bus, &self.log, None).await {
                     Ok(Look::Foreign(reason)) => return self.deposed(reason).await,
                     Ok(Look::Found(_) | Look::NotThere) => LaneEvent::TickFailed,
+                    Ok(Look::WentBack) => match self.restore().await {
+                        Ok(Restored::Foreign(reason)) => return self.deposed(reason).await,
+                        Ok(Restored::Upto { .. } | Restored::Nothing) => LaneEvent::TickFailed,
+                        Err(reason) => {
+                            tracing::warn!(lane = %self.lane, reason, "the stream went back and is not restored yet");
+                            LaneEvent::TickFailed
+                        }
+                    },
                     Err(reason) => {
                         tracing::debug!(lane = %self.lane, reason, "a tick met something and the lane cannot be read");
                         LaneEvent::TickFailed
                     }
                 }
             }
-            Err(error @ (PublishError::Indeterminate { .. } | PublishError::Refused { .. })) => {
+            Err(PublishError::Refused { reason, .. }) => {
+                tracing::debug!(lane = %self.lane, %reason, "a tick was refused");
+                self.make_stream_if_gone(&reason).await;
+                LaneEvent::TickFailed
+            }
+            Err(error @ PublishError::Indeterminate { .. }) => {
                 tracing::debug!(lane = %self.lane, %error, "a tick was not stored");
                 LaneEvent::TickFailed
             }
@@ -388,10 +439,6 @@ impl Writer {
             () = self.abort.cancelled() => true,
         }
     }
-}
-
-fn advice(reason: &RefusedReason) -> String {
-    reason.to_string()
 }
 
 /// The first 16 hexadecimal digits.

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader, Lines},
@@ -83,10 +83,12 @@ pub async fn run(arguments: &[&str]) -> KitResult<Finished> {
     Ok(Finished { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) })
 }
 
-/// A program that runs in the background; dropping it kills it.
+/// A program that runs in the background; dropping it kills it and everything that it started.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
+    /// Its process group, which only it and its children are in; `None` once that was ended.
+    group: Option<Pid>,
     stdout: Lines<BufReader<ChildStdout>>,
     stderr: Arc<Mutex<Vec<String>>>,
 }
@@ -97,13 +99,15 @@ impl Process {
     /// # Errors
     /// It cannot be started.
     pub fn start(mut command: Command) -> KitResult<Self> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        // Why a group: `rescind dev` has a nats-server of its own, which must not outlive a kill.
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().map_err(KitError::because("start a process"))?;
         let lost = || KitError::new("the process has no output");
         let stdout = BufReader::new(child.stdout.take().ok_or_else(lost)?).lines();
         let stderr = Arc::new(Mutex::new(Vec::new()));
         tokio::spawn(collect(child.stderr.take().ok_or_else(lost)?, Arc::clone(&stderr)));
-        Ok(Self { child, stdout, stderr })
+        let group = process_id(&child);
+        Ok(Self { child, group, stdout, stderr })
     }
 
     /// Starts `rescind controller --config FILE --json`, with no file growing past `file_kib` KiB; the limit
@@ -166,8 +170,7 @@ impl Process {
     /// # Errors
     /// It has ended.
     pub fn signal(&self, signal: Signal) -> KitResult {
-        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        let id = id.ok_or_else(|| KitError::new("signal a process that has ended"))?;
+        let id = process_id(&self.child).ok_or_else(|| KitError::new("signal a process that has ended"))?;
         kill_process(id, signal).map_err(KitError::because("signal a process"))
     }
 
@@ -176,7 +179,8 @@ impl Process {
     /// # Errors
     /// It does not go away.
     pub async fn kill9(&mut self) -> KitResult {
-        self.child.kill().await.map_err(KitError::because("kill a process"))
+        self.end_group();
+        self.child.wait().await.map_err(KitError::because("wait for a killed process")).map(drop)
     }
 
     /// Waits for its end and returns the exit code; `None` when a signal ended it.
@@ -186,9 +190,33 @@ impl Process {
     pub async fn wait(&mut self, limit: Duration) -> KitResult<Option<i32>> {
         let status = timeout(limit, self.child.wait()).await;
         let status = status.map_err(|_| KitError::new(format!("the process goes on after {limit:?}")))?;
-        Ok(status.map_err(KitError::because("wait for a process"))?.code())
+        let code = status.map_err(KitError::because("wait for a process"))?.code();
+        self.end_group();
+        Ok(code)
+    }
+
+    /// Kills whatever is left of the group, once: afterwards its number may belong to somebody else.
+    fn end_group(&mut self) {
+        if let Some(group) = self.group.take() {
+            // Why ignored: an empty group is what is wanted.
+            kill_process_group(group, Signal::KILL).ok();
+        }
     }
 }
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end_group();
+    }
+}
+
+/// The id of a child that was not yet waited for.
+fn process_id(child: &Child) -> Option<Pid> {
+    child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
+}
+
+#[cfg(test)]
+mod tests;
 
 async fn collect(stream: impl AsyncRead + Unpin, into: Arc<Mutex<Vec<String>>>) {
     let mut lines = BufReader::new(stream).lines();

@@ -1,5 +1,6 @@
 //! Compares one lane of the stream with its log, and publishes again what the stream lacks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -80,7 +81,7 @@ pub(crate) async fn reconcile(what: &Comparison<'_>, lane: Lane) -> Result<Recon
     let tail = what.bus.last(&name).await?.map_or(0, |message| message.sequence);
     let confirmed = newest.map(|(last, sequence)| Confirmed { last, sequence });
     if let Some(confirmed) = confirmed {
-        let log = std::sync::Arc::clone(log);
+        let log = Arc::clone(log);
         blocking(move || log.confirm(confirmed)).await??;
     }
     if republished > 0 {
@@ -91,7 +92,7 @@ pub(crate) async fn reconcile(what: &Comparison<'_>, lane: Lane) -> Result<Recon
 
 struct Walk<'a> {
     what: &'a Comparison<'a>,
-    log: &'a std::sync::Arc<LaneLog>,
+    log: &'a Arc<LaneLog>,
     lane: Lane,
     name: &'a str,
     head: Head,
@@ -100,7 +101,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// From the newest confirmed entry on, where it still stands at the place that was noted.
     async fn shortcut(&self) -> Result<Option<Found>, StartError> {
-        let log = std::sync::Arc::clone(self.log);
+        let log = Arc::clone(self.log);
         let noted = blocking(move || {
             let Some(confirmed) = log.confirmed()? else { return Ok(None) };
             Ok::<_, StoreError>(log.holding(confirmed.last)?.map(|entry| (confirmed, entry)))
@@ -195,25 +196,23 @@ impl Walk<'_> {
     }
 
     async fn hash_at(&self, first: Revision) -> Result<Option<EntryHash>, StartError> {
-        let log = std::sync::Arc::clone(self.log);
+        let log = Arc::clone(self.log);
         let entry = blocking(move || log.holding(first)).await??;
         Ok(entry.filter(|entry| entry.first == first).map(|entry| entry.hash))
     }
 
     /// Publishes what comes after `after`, in order. What the stream would have let go by age stays away.
     async fn republish(&self, after: Revision) -> Result<(Option<(Revision, u64)>, u64), StartError> {
-        let mut after = after;
-        let (mut newest, mut count) = (None, 0_u64);
-        let mut tail = None;
-        let oldest = self.what.max_age.map(|age| UnixMs(clock::wall().0.saturating_sub(millis(age))));
+        let mut after = match self.what.max_age {
+            Some(age) if after == Revision(0) => self.first_younger(age).await?,
+            Some(_) | None => after,
+        };
+        let (mut newest, mut count, mut tail) = (None, 0_u64, None);
         while after < self.head.position.revision {
-            let log = std::sync::Arc::clone(self.log);
+            let log = Arc::clone(self.log);
             let page = blocking(move || log.range(after, Revision(u64::MAX), LOG_PAGE)).await??;
             let Some(last) = page.last().map(|entry| entry.last) else { break };
             for entry in &page {
-                if newest.is_none() && oldest.is_some_and(|oldest| self.is_older(entry, oldest)) {
-                    continue;
-                }
                 let expected = match tail {
                     Some(tail) => tail,
                     None => self.what.bus.last(self.name).await?.map_or(0, |message| message.sequence),
@@ -226,6 +225,23 @@ impl Walk<'_> {
             after = last;
         }
         Ok((newest, count))
+    }
+
+    /// The last revision that is older than `age`, by halving: times of commit rise with revisions.
+    async fn first_younger(&self, age: Duration) -> Result<Revision, StartError> {
+        let oldest = UnixMs(clock::wall().0.saturating_sub(millis(age)));
+        let (mut older, mut end) = (0_u64, self.head.position.revision.0);
+        while older < end {
+            let middle = older.midpoint(end).saturating_add(1).min(end);
+            let log = Arc::clone(self.log);
+            let Some(entry) = blocking(move || log.holding(Revision(middle))).await?? else { break };
+            if self.is_older(&entry, oldest) {
+                older = entry.last.0;
+            } else {
+                end = entry.first.0.saturating_sub(1);
+            }
+        }
+        Ok(Revision(older))
     }
 
     fn is_older(&self, entry: &LoggedEntry, oldest: UnixMs) -> bool {

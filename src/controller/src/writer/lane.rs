@@ -20,6 +20,8 @@ pub(crate) enum Look {
     NotThere,
     /// The work of another writer.
     Foreign(String),
+    /// The lane ends before what was stored: the stream lost it, or let it go by age.
+    WentBack,
 }
 
 /// Follows the end of a lane.
@@ -43,6 +45,12 @@ impl LaneTail {
 
     pub(crate) const fn expected(&self) -> u64 {
         self.expected
+    }
+
+    /// The lane was brought in line with the log and ends here.
+    pub(crate) const fn restored(&mut self, end: u64) {
+        self.judged = end;
+        self.expected = end;
     }
 
     /// Our append was stored here.
@@ -80,12 +88,16 @@ impl LaneTail {
                 break;
             }
         }
-        // Why asked again: messages that ended their life make the last sequence go back.
+        // Why asked again: reading on from a place says nothing about what stands before it.
         let last = bus.last(&self.name).await.map_err(|error| error.to_string())?;
         match last {
             Some(last) if last.sequence > self.judged => Err("the lane grew while it was read".to_owned()),
             last => {
-                self.expected = last.map_or(0, |last| last.sequence);
+                let end = last.map_or(0, |last| last.sequence);
+                if end < self.judged {
+                    return Ok(Look::WentBack);
+                }
+                self.expected = end;
                 Ok(Look::NotThere)
             }
         }

@@ -117,3 +117,59 @@ async fn a_foreign_entry_deposes_for_good_and_nothing_is_granted_any_more() {
     let error = realm.try_start().await.unwrap_err().to_string();
     assert!(error.contains("which the log in data_dir lacks"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_is_lost_under_a_running_controller_is_made_again_from_the_log() {
+    let mut realm = Realm::new();
+    let controller = realm.start().await;
+    let api = Api::new(&controller, "ir");
+    for n in 0..5 {
+        api.accept(json!({"kind": "hold", "target": format!("user:u{n}")})).await;
+    }
+    api.accept(json!({"kind": "grant", "holder": "role:r", "action": "a:b", "resource": "/x"})).await;
+    realm.nats.stop().unwrap();
+    std::fs::remove_dir_all(realm.path("nats/store")).unwrap();
+    realm.nats.restart().unwrap();
+    let a1 = FakeAgent::new(&realm, "a1", 1).await;
+    let grant = until("leases again", || a1.lease(3)).await;
+    assert_eq!(grant.tick.heads.deny.position.revision.0, 5);
+    assert_eq!(revisions(&realm).await, [1, 2, 3, 4, 5], "back within a tick");
+    controller.wait_ready(SOON).await.unwrap();
+    assert_eq!(api.accept(json!({"kind": "hold", "target": "user:u9"})).await, "deny-1-6");
+    let (status, second) = api
+        .post(&json!({"kind": "grant", "holder": "role:r", "action": "a:c", "resource": "/x", "idempotency_key": "g"}))
+        .await;
+    assert_eq!((status, &second["id"]), (200, &json!("grant0-1-2")), "{second}");
+    assert_eq!(revisions(&realm).await, [1, 2, 3, 4, 5, 6]);
+    controller.stop().await;
+    realm.start().await.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_went_back_gets_what_it_lost() {
+    let mut realm = Realm::new();
+    let controller = realm.start().await;
+    let api = Api::new(&controller, "ir");
+    api.accept(json!({"kind": "hold", "target": "user:u0"})).await;
+    realm.nats.stop().unwrap();
+    let (store, old) = (realm.path("nats/store"), realm.path("nats/old"));
+    let copied = std::process::Command::new("cp").arg("-r").arg(&store).arg(&old).status().unwrap();
+    assert!(copied.success());
+    realm.nats.restart().unwrap();
+    let id = until("accepted", || async {
+        let (status, body) = api.revoke("s1", "k1").await;
+        (status == 200).then(|| body["id"].clone())
+    })
+    .await;
+    assert_eq!(id, json!("deny-1-2"));
+    realm.nats.stop().unwrap();
+    std::fs::remove_dir_all(&store).unwrap();
+    std::fs::rename(&old, &store).unwrap();
+    realm.nats.restart().unwrap();
+    let a1 = FakeAgent::new(&realm, "a1", 1).await;
+    until("leases again", || a1.lease(3)).await;
+    assert_eq!(revisions(&realm).await, [1, 2], "nothing is un-revoked");
+    assert_eq!(api.accept(json!({"kind": "hold", "target": "user:u9"})).await, "deny-1-3");
+    controller.stop().await;
+    realm.start().await.stop().await;
+}
