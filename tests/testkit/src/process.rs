@@ -46,6 +46,12 @@ pub fn binary() -> KitResult<PathBuf> {
     )))
 }
 
+/// Limit: how long a dropped process may take to end in order.
+const END_WAIT: Duration = Duration::from_secs(5);
+
+/// Pause between two looks at a process that was asked to end.
+const END_LOOK: Duration = Duration::from_millis(5);
+
 /// What a finished program left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
@@ -83,7 +89,8 @@ pub async fn run(arguments: &[&str]) -> KitResult<Finished> {
     Ok(Finished { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) })
 }
 
-/// A program that runs in the background; dropping it kills it and everything that it started.
+/// A program that runs in the background. Dropping it asks it to end, waits 5 s at most, and kills what is left
+/// of it and of its process group.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -99,7 +106,7 @@ impl Process {
     /// # Errors
     /// It cannot be started.
     pub fn start(mut command: Command) -> KitResult<Self> {
-        // Why a group: `rescind dev` has a nats-server of its own, which must not outlive a kill.
+        // Why a group: what the program starts must not outlive it.
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().map_err(KitError::because("start a process"))?;
         let lost = || KitError::new("the process has no output");
@@ -205,7 +212,17 @@ impl Process {
 }
 
 impl Drop for Process {
+    /// Asks first and waits a moment: `rescind dev` has to end its nats-server, which is in a group of its own.
     fn drop(&mut self) {
+        if self.signal(Signal::TERM).is_ok() {
+            let looks = END_WAIT.as_millis() / END_LOOK.as_millis().max(1);
+            for _ in 0..looks {
+                if !matches!(self.child.try_wait(), Ok(None)) {
+                    break;
+                }
+                std::thread::sleep(END_LOOK);
+            }
+        }
         self.end_group();
     }
 }

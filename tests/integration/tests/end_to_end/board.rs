@@ -45,7 +45,6 @@ async fn a_record_is_enforced_when_every_agent_has_applied_it() -> KitResult {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the ledger does not look again when the time ends in which it cannot know all leases"]
 async fn enforced_says_when_even_right_after_the_controllers_start() -> KitResult {
     let scene = Scene::three().await?;
     let record = scene.ir.record("kill", "tenant:acme").await?;
