@@ -39,7 +39,11 @@ pub(crate) struct DemoArgs {
 pub(crate) async fn run(args: DemoArgs, screen: Screen) -> Result<Exit, Fault> {
     let mut timeline = Timeline::new(screen);
     let mut stage = Stage::set_up(args.nats_dir, &mut timeline).await?;
-    let played = script::play(&mut stage, &mut timeline).await;
+    let played = tokio::select! {
+        played = script::play(&mut stage, &mut timeline) => played,
+        // Why here: the server of the demo is in a process group of its own, and Ctrl-C does not reach it.
+        _ = tokio::signal::ctrl_c() => Err(Fault::internal("interrupted", "the demo was interrupted; run it again")),
+    };
     let (decisions, wrong) = stage.expectations.counts();
     timeline.summary(decisions, wrong, &stage.wrong());
     let ok = played.is_ok() && wrong == 0 && timeline.all_ok();
