@@ -8,6 +8,7 @@ mod cow;
 mod filter;
 mod held;
 mod standing;
+mod undo;
 
 use thiserror::Error;
 
@@ -15,6 +16,7 @@ pub use cow::CowMap;
 pub use held::{HELD_PER_HOLDER_MAX, HeldSet};
 pub(crate) use held::{Held, HeldRight};
 pub use standing::{Standing, StandingList};
+use undo::{Place, Undo, put_back};
 
 use crate::change::{Change, ChangeBody};
 use crate::digest::{ItemDigest, ItemHasher, StateDigest};
@@ -175,16 +177,52 @@ impl View {
     /// # Errors
     /// [`FoldError`]: the change contradicts this state.
     pub fn apply(&mut self, change: &Change) -> Result<(), FoldError> {
+        self.fold(change, &mut Undo::default())
+    }
+
+    /// Folds the changes of an entry in, all or none: on an error the view is as before.
+    ///
+    /// Why not on a clone: while a clone is held, every shard that changes has to be copied. Without one, catching
+    /// up copies a shard once for all entries between two publications.
+    ///
+    /// # Errors
+    /// [`FoldError`] of the first change that contradicts this state.
+    pub fn apply_all(&mut self, changes: &[Change]) -> Result<(), FoldError> {
+        let before = self.totals();
+        let mut undo = Undo::noting(changes.len());
+        let folded = changes.iter().try_for_each(|change| self.fold(change, &mut undo));
+        if folded.is_err() {
+            self.take_back(undo, before);
+        }
+        folded
+    }
+
+    fn take_back(&mut self, undo: Undo, before: Totals) {
+        for place in undo.places() {
+            match place {
+                Place::Tombstone(key) => put_back(&mut self.tombstones, key, None),
+                Place::Standing(key, list) => put_back(&mut self.standing, key, list.map(|list| *list)),
+                Place::Holder(key, set) => put_back(&mut self.holders, key, set),
+            }
+        }
+        self.tombstone_kinds = before.tombstone_kinds;
+        self.standing_kinds = before.standing_kinds;
+        self.entitlements = before.entitlements;
+        self.digest = before.digest;
+    }
+
+    fn fold(&mut self, change: &Change, undo: &mut Undo) -> Result<(), FoldError> {
         match &change.body {
-            ChangeBody::Record(record) => self.add_record(record, RecordState::Active),
+            ChangeBody::Record(record) => self.add_record(record, RecordState::Active, undo),
             ChangeBody::Lift { record, target, cutoff } => {
-                self.end(*record, target, *cutoff, |kind| matches!(kind, RecordKind::Hold | RecordKind::Kill))
+                let takes = |kind| matches!(kind, RecordKind::Hold | RecordKind::Kill);
+                self.end(*record, target, *cutoff, takes, undo)
             }
             ChangeBody::Reinstate { record, target } => {
-                self.end(*record, target, None, |kind| kind == RecordKind::Disable)
+                self.end(*record, target, None, |kind| kind == RecordKind::Disable, undo)
             }
-            ChangeBody::Grant(entitlement) => self.grant(entitlement),
-            ChangeBody::Withdraw { entitlement, holder } => self.withdraw(*entitlement, holder),
+            ChangeBody::Grant(entitlement) => self.grant(entitlement, undo),
+            ChangeBody::Withdraw { entitlement, holder } => self.withdraw(*entitlement, holder, undo),
             ChangeBody::Skipped => Ok(()),
         }
     }
@@ -194,13 +232,14 @@ impl View {
     /// # Errors
     /// [`FoldError`]: two items contradict each other.
     pub fn restore(&mut self, item: &SnapshotItem) -> Result<(), FoldError> {
+        let undo = &mut Undo::default();
         match item {
-            SnapshotItem::Record(record, state) => self.add_record(record, *state),
-            SnapshotItem::Entitlement(entitlement) => self.grant(entitlement),
+            SnapshotItem::Record(record, state) => self.add_record(record, *state, undo),
+            SnapshotItem::Entitlement(entitlement) => self.grant(entitlement, undo),
         }
     }
 
-    fn add_record(&mut self, record: &Record, state: RecordState) -> Result<(), FoldError> {
+    fn add_record(&mut self, record: &Record, state: RecordState, undo: &mut Undo) -> Result<(), FoldError> {
         let standing = match state {
             RecordState::Active => Standing::active(record),
             RecordState::Ended { residual_cutoff: Some(cutoff) } => Standing::ended(record, cutoff),
@@ -211,10 +250,13 @@ impl View {
         let digest = standing.digest(&record.target);
         if standing.is_tombstone() && self.add_tombstone(key, record.id)? {
             count(&mut self.tombstone_kinds, kind, 1);
+            undo.note(|| Place::Tombstone(key));
         } else {
             // INVARIANT (D1): a second record on the same target stands beside the first.
             let list = self.standing.get(key).cloned().unwrap_or_default();
-            self.standing.insert(key, list.with(standing).ok_or(FoldError::Duplicate(record.id))?);
+            let before =
+                self.standing.insert(key, list.with(standing).ok_or(FoldError::Duplicate(record.id))?);
+            undo.note(|| Place::Standing(key, before.map(Box::new)));
             count(&mut self.standing_kinds, kind, 1);
         }
         self.digest.add(digest);
@@ -239,6 +281,7 @@ impl View {
         target: &Target,
         cutoff: Option<UnixS>,
         takes: impl Fn(RecordKind) -> bool,
+        undo: &mut Undo,
     ) -> Result<(), FoldError> {
         let key = self.hasher.target(target);
         let Some(list) = self.standing.get(key) else {
@@ -267,36 +310,32 @@ impl View {
                 rest
             }
         };
-        if rest.is_empty() {
-            self.standing.remove(key);
-        } else {
-            self.standing.insert(key, rest);
-        }
+        let before =
+            if rest.is_empty() { self.standing.remove(key) } else { self.standing.insert(key, rest) };
+        undo.note(|| Place::Standing(key, before.map(Box::new)));
         Ok(())
     }
 
-    fn grant(&mut self, entitlement: &Entitlement) -> Result<(), FoldError> {
+    fn grant(&mut self, entitlement: &Entitlement, undo: &mut Undo) -> Result<(), FoldError> {
         let key = self.hasher.holder(&entitlement.holder);
         let member = match &entitlement.right {
             Right::Member(membership) => Some(self.hasher.membership(membership)),
             Right::Permission { .. } => None,
         };
         let set = self.holders.get(key).cloned().unwrap_or_default();
-        self.holders.insert(key, set.with(entitlement, member)?);
+        let before = self.holders.insert(key, set.with(entitlement, member)?);
+        undo.note(|| Place::Holder(key, before));
         self.entitlements = self.entitlements.saturating_add(1);
         self.digest.add(held_digest(entitlement.id, &entitlement.holder));
         Ok(())
     }
 
-    fn withdraw(&mut self, id: RecordId, holder: &Holder) -> Result<(), FoldError> {
+    fn withdraw(&mut self, id: RecordId, holder: &Holder, undo: &mut Undo) -> Result<(), FoldError> {
         let key = self.hasher.holder(holder);
         let set = self.holders.get(key).ok_or(FoldError::Unknown(id))?;
         let rest = set.without(id).ok_or(FoldError::Unknown(id))?;
-        if rest.is_empty() {
-            self.holders.remove(key);
-        } else {
-            self.holders.insert(key, rest);
-        }
+        let before = if rest.is_empty() { self.holders.remove(key) } else { self.holders.insert(key, rest) };
+        undo.note(|| Place::Holder(key, before));
         self.entitlements = self.entitlements.saturating_sub(1);
         self.digest.remove(held_digest(id, holder));
         Ok(())

@@ -4,7 +4,7 @@ use super::fault::AgentFault;
 use super::lane::{Against, Next, Offered};
 use super::reporter::PROMPT_JITTER;
 use super::{AgentMachine, Frozen};
-use crate::change::ChangeBody;
+use crate::change::{Change, ChangeBody};
 use crate::entry::{ChainedEntry, Tick};
 use crate::ids::ChainId;
 use crate::position::{Epoch, Head, Heads, LANES, Lane};
@@ -84,17 +84,16 @@ impl AgentMachine {
 
     /// Folds one entry as a whole. False where it does not fold: the lane stops before it.
     fn apply(&mut self, lane: Lane, entry: &ChainedEntry) -> bool {
-        let mut next = self.view.clone();
-        for change in &entry.entry.changes {
-            let misplaced = change.body.lane().is_some_and(|belongs| belongs != lane);
-            let folded =
-                if misplaced { Err("change of another lane".into()) } else { fold(&mut next, change) };
-            if let Err(reason) = folded {
-                self.poison(lane, reason);
-                return false;
-            }
+        let misplaced = |change: &Change| change.body.lane().is_some_and(|belongs| belongs != lane);
+        let folded = if entry.entry.changes.iter().any(misplaced) {
+            Err("change of another lane".into())
+        } else {
+            self.view.apply_all(&entry.entry.changes).map_err(|error| error.to_string().into())
+        };
+        if let Err(reason) = folded {
+            self.poison(lane, reason);
+            return false;
         }
-        self.view = next;
         let head = Head { position: entry.entry.last(), hash: entry.hash };
         let prompt = entry.entry.changes.iter().any(|change| match change.body {
             ChangeBody::Record(_)
@@ -216,8 +215,4 @@ impl AgentMachine {
             }
         }
     }
-}
-
-fn fold(view: &mut crate::view::View, change: &crate::change::Change) -> Result<(), Box<str>> {
-    view.apply(change).map_err(|error| error.to_string().into())
 }

@@ -1,7 +1,8 @@
 //! What one holder holds, packed into one allocation: 30 to 60 bytes per entitlement, read in one pass.
 //!
-//! Layout per entitlement, little endian: id `u64`, flags `u8`, lengths `u16` of action, resource and tenant,
-//! then where flagged `not_before i64`, `not_after i64`, the key of the role or group (16 bytes), then text.
+//! Layout per entitlement, little endian: id `u64`, flags `u8`, lengths of action, resource and where flagged
+//! tenant (`u8`, where flagged wide `u16`), then where flagged `not_before i64`, `not_after i64`, the key of the
+//! role or group (16 bytes), then text.
 
 use core::fmt;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ const GROUP: u8 = 2;
 const TENANT: u8 = 4;
 const NOT_BEFORE: u8 = 8;
 const NOT_AFTER: u8 = 16;
+const WIDE: u8 = 32;
 
 /// The entitlements of one holder, ordered by id.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -139,11 +141,18 @@ fn pack(entitlement: &Entitlement, member: Option<Key>) -> Option<Vec<u8>> {
     flags |= if not_before.is_some() { NOT_BEFORE } else { 0 };
     flags |= if not_after.is_some() { NOT_AFTER } else { 0 };
     let tenant = tenant.unwrap_or_default();
+    let texts = [action, resource, tenant];
+    let lengths = if flags & TENANT == 0 { 2 } else { 3 };
+    flags |= if texts.iter().any(|text| text.len() > usize::from(u8::MAX)) { WIDE } else { 0 };
     let mut packed = Vec::with_capacity(64 + action.len() + resource.len() + tenant.len());
     packed.extend(entitlement.id.packed().to_le_bytes());
     packed.push(flags);
-    for text in [action, resource, tenant] {
-        packed.extend(u16::try_from(text.len()).ok()?.to_le_bytes());
+    for text in texts.iter().take(lengths) {
+        let [low, high] = u16::try_from(text.len()).ok()?.to_le_bytes();
+        packed.push(low);
+        if flags & WIDE != 0 {
+            packed.push(high);
+        }
     }
     for bound in [not_before, not_after].into_iter().flatten() {
         packed.extend(bound.0.to_le_bytes());
@@ -153,7 +162,7 @@ fn pack(entitlement: &Entitlement, member: Option<Key>) -> Option<Vec<u8>> {
         packed.extend(key.hi.to_le_bytes());
         packed.extend(key.lo.to_le_bytes());
     }
-    for text in [action, resource, tenant] {
+    for text in texts {
         packed.extend(text.as_bytes());
     }
     Some(packed)
@@ -164,8 +173,9 @@ fn pack(entitlement: &Entitlement, member: Option<Key>) -> Option<Vec<u8>> {
 fn take(bytes: &[u8]) -> Option<(Held<'_>, usize, &[u8])> {
     let (id, rest) = bytes.split_first_chunk::<8>()?;
     let (&[flags], rest) = rest.split_first_chunk::<1>()?;
-    let (lengths, mut rest) = rest.split_first_chunk::<6>()?;
-    let [a0, a1, r0, r1, t0, t1] = *lengths;
+    let (action_len, rest) = length(rest, flags)?;
+    let (resource_len, rest) = length(rest, flags)?;
+    let (tenant_len, mut rest) = if flags & TENANT == 0 { (0, rest) } else { length(rest, flags)? };
     let mut number = |flag: u8| {
         if flags & flag == 0 {
             return Some(None);
@@ -177,9 +187,9 @@ fn take(bytes: &[u8]) -> Option<(Held<'_>, usize, &[u8])> {
     let not_before = number(NOT_BEFORE)?.map(|bytes| UnixS(i64::from_le_bytes(bytes)));
     let not_after = number(NOT_AFTER)?.map(|bytes| UnixS(i64::from_le_bytes(bytes)));
     let (hi, lo) = (number(MEMBER)?, number(MEMBER)?);
-    let (action, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([a0, a1])))?;
-    let (resource, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([r0, r1])))?;
-    let (tenant, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([t0, t1])))?;
+    let (action, rest) = rest.split_at_checked(action_len)?;
+    let (resource, rest) = rest.split_at_checked(resource_len)?;
+    let (tenant, rest) = rest.split_at_checked(tenant_len)?;
     let right = match (hi, lo) {
         (Some(hi), Some(lo)) => {
             HeldRight::Member { of: Key { hi: u64::from_le_bytes(hi), lo: u64::from_le_bytes(lo) } }
@@ -193,6 +203,16 @@ fn take(bytes: &[u8]) -> Option<(Held<'_>, usize, &[u8])> {
         window: Window { not_before, not_after },
     };
     Some((held, bytes.len() - rest.len(), rest))
+}
+
+#[inline]
+fn length(bytes: &[u8], flags: u8) -> Option<(usize, &[u8])> {
+    if flags & WIDE == 0 {
+        let (&low, rest) = bytes.split_first()?;
+        return Some((usize::from(low), rest));
+    }
+    let (wide, rest) = bytes.split_first_chunk::<2>()?;
+    Some((usize::from(u16::from_le_bytes(*wide)), rest))
 }
 
 #[cfg(test)]

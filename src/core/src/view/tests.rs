@@ -1,5 +1,6 @@
 use super::*;
 use crate::change::Origin;
+use crate::entitlement::{ActionPattern, ResourcePattern, Window};
 use crate::ids::{EmitterId, IdempotencyKey};
 use crate::position::{Lane, Position};
 
@@ -91,6 +92,71 @@ fn what_contradicts_the_state_is_refused_and_changes_nothing() {
         let mut view = before.clone();
         assert_eq!(view.apply(&change), Err(error));
         assert_eq!((view.totals(), view.records()), (before.totals(), before.records()));
+    }
+}
+
+fn grant(revision: u64, holder: &str) -> Change {
+    let id = RecordId::new(Lane::Grant(0), Position::new(1, revision)).unwrap();
+    let right = Right::Permission {
+        action: ActionPattern::new("refund:*").unwrap(),
+        resource: ResourcePattern::new("/orders/*").unwrap(),
+    };
+    let holder = Holder::User { issuer: "i".into(), id: holder.into() };
+    let body = ChangeBody::Grant(Entitlement { id, holder, right, tenant: None, window: Window::default() });
+    Change { id, ..change(revision, body) }
+}
+
+fn withdraw(revision: u64, of: u64, holder: &str) -> Change {
+    let entitlement = RecordId::new(Lane::Grant(0), Position::new(1, of)).unwrap();
+    let holder = Holder::User { issuer: "i".into(), id: holder.into() };
+    change(revision, ChangeBody::Withdraw { entitlement, holder })
+}
+
+/// Everything that is in the tables.
+fn content(view: &View) -> impl PartialEq + std::fmt::Debug + use<> {
+    fn all<V: Clone>(map: &CowMap<V>) -> Vec<(Key, V)> {
+        map.changed_since(&CowMap::new()).flat_map(|(_, entries)| entries.to_vec()).collect()
+    }
+    let Tables { tombstones, standing, holders } = view.tables();
+    (all(tombstones), all(standing), all(holders), view.totals())
+}
+
+#[test]
+fn s3_an_entry_folds_as_a_whole_or_not_at_all() {
+    let before = folded(&[
+        record(1, RecordKind::Revoke, "session:i#s", None),
+        record(2, RecordKind::Disable, "user:u1", Some(5)),
+        record(3, RecordKind::Hold, "user:u1", None),
+        grant(1, "u1"),
+    ]);
+    let good = [
+        record(4, RecordKind::Revoke, "session:i#t", None),
+        record(5, RecordKind::Revoke, "session:i#s", None),
+        lift(6, 3, "user:u1", None),
+        reinstate(7, 2, "user:u1"),
+        record(8, RecordKind::Kill, "tenant:t1", None),
+        lift(9, 8, "tenant:t1", None),
+        grant(2, "u1"),
+        grant(3, "u2"),
+        withdraw(10, 1, "u1"),
+        withdraw(11, 3, "u2"),
+    ];
+    let bad = [
+        (lift(12, 99, "user:u1", None), FoldError::Unknown(deny(99))),
+        (record(1, RecordKind::Revoke, "session:i#s", None), FoldError::Duplicate(deny(1))),
+    ];
+    for len in 0..=good.len() {
+        let entry = &good[..len];
+        let mut one_by_one = before.clone();
+        entry.iter().for_each(|change| one_by_one.apply(change).unwrap());
+        let mut at_once = before.clone();
+        at_once.apply_all(entry).unwrap();
+        assert_eq!(content(&at_once), content(&one_by_one));
+        for (last, error) in &bad {
+            let mut refused = before.clone();
+            assert_eq!(refused.apply_all(&[entry, std::slice::from_ref(last)].concat()), Err(*error));
+            assert_eq!(content(&refused), content(&before), "after {len} changes");
+        }
     }
 }
 

@@ -13,7 +13,7 @@ prop_compose! {
         revision in 1u64..200,
         member in any::<bool>(),
         action in "[a-z]{1,8}(:\\*)?",
-        resource in "/[a-z]{1,8}(/\\*)?",
+        resource in prop_oneof![9 => "/[a-z]{1,8}(/\\*)?", 1 => "/[a-z]{300}"],
         tenant in prop::option::of("[a-z0-9]{1,6}"),
         from in prop::option::of(0i64..1000),
         length in prop::option::of(1i64..1000),
