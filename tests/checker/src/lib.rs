@@ -1,0 +1,1 @@
+//! The guarantees as code: fed with a trace of events, names what was broken.

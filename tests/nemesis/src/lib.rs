@@ -1,0 +1,1 @@
+//! Breaks real processes on purpose and checks the guarantees.

@@ -1,0 +1,1 @@
+//! Many agents and controllers in one thread and virtual time, with faults from a seed.
