@@ -19,6 +19,8 @@ use rescind_token::TrustConfig;
 pub use build::AgentConfigBuilder;
 use input::Input;
 
+use crate::direct::DirectConfig;
+
 /// Default number of slots of the token cache: some 20,000 live tokens with room to spare.
 pub const TOKEN_CACHE_SLOTS_DEFAULT: usize = 65_536;
 /// Limit: slots of the token cache, some 6 GB of tokens when full.
@@ -43,6 +45,7 @@ pub struct AgentConfig {
     pub(crate) store_dir: Option<PathBuf>,
     pub(crate) policies: StalePolicies,
     pub(crate) bus: BusConfig,
+    pub(crate) direct: Option<DirectConfig>,
     pub(crate) issuers: TrustConfig,
     pub(crate) token_cache_slots: usize,
     pub(crate) report_every: Duration,

@@ -29,8 +29,9 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use self::fetch::Done;
+use self::fetch::{Done, Way};
 use crate::clock::{BootClock, ClockWatch, Readings};
+use crate::direct::Direct;
 use crate::metrics::bump;
 use crate::shared::Shared;
 use crate::store::{Store, StoreState};
@@ -53,6 +54,7 @@ const DRAIN_WAIT: Duration = Duration::from_secs(1);
 /// What every request needs.
 pub(crate) struct Wire {
     pub(crate) bus: Bus,
+    pub(crate) direct: Option<Direct>,
     pub(crate) trust: TrustBundle,
     pub(crate) key: SecretKey,
     pub(crate) chain: ChainId,
@@ -265,7 +267,12 @@ impl Driver {
             }
         };
         match done {
-            Done::Lease { request, answer } => self.on_lease(&request, answer.as_deref()),
+            Done::Lease { request, answer, way } => {
+                if answer.is_some() && way == Way::Direct {
+                    bump(&self.shared.counters.direct_leases);
+                }
+                self.on_lease(&request, answer.as_deref());
+            }
             Done::Range(range) => self.on_range(range),
             Done::Snapshot(Some(snapshot)) => {
                 let (manifest, view) = *snapshot;
@@ -307,7 +314,10 @@ impl Driver {
     }
 
     fn on_range(&mut self, range: fetch::Range) {
-        let fetch::Range { lane, entries, closed } = range;
+        let fetch::Range { lane, entries, closed, way } = range;
+        if entries.is_ok() && way == Way::Direct {
+            bump(&self.shared.counters.direct_ranges);
+        }
         match entries {
             Ok((entries, rest)) => {
                 bump(&self.shared.counters.ranges);

@@ -29,6 +29,7 @@
 mod agent;
 mod clock;
 mod config;
+mod direct;
 mod driver;
 mod explain;
 mod metrics;

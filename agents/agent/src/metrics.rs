@@ -33,6 +33,12 @@ pub struct Metrics {
     pub lease_grants: u64,
     /// Lease requests without a good answer.
     pub lease_failures: u64,
+    /// Leases that came the direct way.
+    pub direct_leases: u64,
+    /// Ranges that came the direct way.
+    pub direct_ranges: u64,
+    /// Reports that went the direct way too.
+    pub direct_reports: u64,
     /// Ranges fetched to fill a gap.
     pub ranges: u64,
     /// Ranges that were not served.
@@ -90,6 +96,9 @@ counters!(
     lease_requests,
     lease_grants,
     lease_failures,
+    direct_leases,
+    direct_ranges,
+    direct_reports,
     ranges,
     range_failures,
     snapshots,

@@ -17,7 +17,7 @@ mod tests;
 /// Why 10 s: two unanswered pings end a dead connection, as on the server's side.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Limit: longest pause between two attempts to reconnect.
+/// Default of [`BusConfig::reconnect_pause_max`].
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(4);
 
 /// First upper bound of the pause; doubles with every attempt.
@@ -90,6 +90,9 @@ pub struct BusConfig {
     pub request_timeout: Duration,
     /// Longest wait for the first connection, over all servers.
     pub connect_timeout: Duration,
+    /// Longest pause between two attempts to reconnect. Why 4 s by default: thousands of agents come back at
+    /// once. The few that everybody waits for take less.
+    pub reconnect_pause_max: Duration,
     /// Messages that one subscription may have waiting inside the client, before they are dropped and
     /// reported as an overflow.
     pub subscription_capacity: usize,
@@ -108,6 +111,7 @@ impl BusConfig {
             inbox_prefix: None,
             request_timeout: Duration::from_secs(2),
             connect_timeout: Duration::from_secs(10),
+            reconnect_pause_max: RECONNECT_PAUSE_MAX,
             subscription_capacity: SUBSCRIPTION_CAPACITY,
         }
     }
@@ -316,6 +320,7 @@ fn options(config: &BusConfig, link: Arc<Link>) -> Result<ConnectOptions, Connec
     if let Some(prefix) = &config.inbox_prefix {
         options = options.custom_inbox_prefix(prefix);
     }
+    let pause_max = config.reconnect_pause_max;
     Ok(options
         .name(&config.name)
         .ping_interval(PING_INTERVAL)
@@ -324,7 +329,7 @@ fn options(config: &BusConfig, link: Arc<Link>) -> Result<ConnectOptions, Connec
         .subscription_capacity(config.subscription_capacity)
         .client_capacity(COMMANDS_MAX)
         .max_reconnects(None)
-        .reconnect_delay_callback(|attempts| reconnect_pause(attempts, random_fraction()))
+        .reconnect_delay_callback(move |attempts| reconnect_pause(attempts, pause_max, random_fraction()))
         .event_callback(move |event| {
             let link = Arc::clone(&link);
             async move { link.on_event(event) }
@@ -361,13 +366,13 @@ fn password_options(user: String, password: Secret) -> ConnectOptions {
 }
 
 /// Pause before attempt `attempts` (1 is the first): none at first, then anything up to a bound that doubles.
-fn reconnect_pause(attempts: usize, fraction: f64) -> Duration {
+fn reconnect_pause(attempts: usize, pause_max: Duration, fraction: f64) -> Duration {
     let Some(doublings) = attempts.checked_sub(2) else { return Duration::ZERO };
     let doublings = u32::try_from(doublings).unwrap_or(u32::MAX);
     let bound = RECONNECT_PAUSE_FIRST
         .checked_mul(2_u32.saturating_pow(doublings))
-        .unwrap_or(RECONNECT_PAUSE_MAX)
-        .min(RECONNECT_PAUSE_MAX);
+        .unwrap_or(pause_max)
+        .min(pause_max);
     bound.mul_f64(fraction)
 }
 

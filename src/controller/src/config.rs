@@ -96,6 +96,22 @@ pub struct StreamOptions {
     pub max_bytes: Option<u64>,
 }
 
+/// The direct path of agents; see docs/direct.md.
+#[derive(Clone)]
+pub struct DirectOptions {
+    /// Where it listens; port 0: the system chooses.
+    pub listen: SocketAddr,
+    /// Where to write the address that is really used.
+    pub address_file: Option<PathBuf>,
+    pub(crate) tls: Arc<tokio_rustls::rustls::ServerConfig>,
+}
+
+impl fmt::Debug for DirectOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DirectOptions").field("listen", &self.listen).finish_non_exhaustive()
+    }
+}
+
 /// An emitter of the HTTP API.
 #[derive(Clone)]
 pub struct EmitterConfig {
@@ -143,6 +159,8 @@ pub struct ControllerConfig {
     pub stream: StreamOptions,
     /// Who may use the HTTP API.
     pub emitters: Vec<EmitterConfig>,
+    /// The direct path; `None`: agents have the bus alone.
+    pub direct: Option<DirectOptions>,
     /// A snapshot is made after so many revisions; 0: only when one is asked for.
     pub snapshot_every: u64,
 }

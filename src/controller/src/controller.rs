@@ -20,20 +20,22 @@ use rescind_core::ids::{InstanceId, ServiceName};
 use rescind_core::key::KeyHasher;
 use rescind_core::position::{Heads, Lane, Revision};
 use rescind_telemetry::ControllerMetrics;
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::clock;
-use crate::config::ControllerConfig;
+use crate::config::{ControllerConfig, DirectOptions};
+use crate::direct::{DirectDoor, DirectServer};
 use crate::directives::BusDoor;
 use crate::door::Door;
 use crate::engine::{Engine, EngineHandle, EngineParts, LaneSenders};
 use crate::grants::{self, GRANT_JOBS_MAX};
 use crate::health::{Health, Readiness, Trouble};
 use crate::http::{self, Api, Emitters, Facts, HttpServer};
-use crate::leases::Agents;
+use crate::leases::{Agents, AgentsParts};
 use crate::repair::Repair;
 use crate::roster::Roster;
 use crate::snapshots::{Maker, SnapshotParts};
@@ -43,6 +45,8 @@ use crate::writer::{Writer, WriterIdentity, WriterParts};
 
 /// Limit: events of both lanes under way to the engine; each lane has one job at a time.
 const LANE_EVENTS_MAX: usize = 16;
+/// Limit: pause between two attempts to reconnect. Why so short: leases run out until the next tick is stored.
+const RECONNECT_PAUSE_MAX: Duration = Duration::from_millis(250);
 /// Room for the headers of a message beside an entry.
 const HEADER_BYTES: usize = 16 * 1024;
 /// Limit: one kind of task at a stop; longer than what any of them waits for.
@@ -55,6 +59,7 @@ pub struct Controller {
     engine: EngineHandle,
     health: Health,
     http: HttpServer,
+    direct: Option<DirectServer>,
     bus: Bus,
     tasks: Tasks,
     _guard: DropGuard,
@@ -96,8 +101,8 @@ impl Controller {
         let started = tokio::time::Instant::now();
         // Why first: whoever has the port has a controller, and a second one must not touch the stream.
         let listener = http::bind(config.listen).await?;
-        let address =
-            listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
+        let address = local(&listener, config.listen)?;
+        let direct_listener = bind_direct(config.direct.as_ref()).await?;
         let metrics = Arc::new(ControllerMetrics::new());
         let health = Health::new(Arc::clone(&metrics));
         let identity = WriterIdentity {
@@ -118,7 +123,7 @@ impl Controller {
         let now = clock::now();
         let sequencer = ground.sequencer(folded, epoch);
         let ledger = ground.ledger(now, has_history);
-        let this = ground.launch(listener, address, sequencer, ledger, lanes).await?;
+        let this = ground.launch(listener, direct_listener, sequencer, ledger, lanes).await?;
         tracing::info!(%address, took_ms = started.elapsed().as_millis(), deny = %this.heads().deny.position,
             grant = %this.heads().grant.position, "the controller serves");
         Ok(this)
@@ -134,6 +139,12 @@ impl Controller {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where the direct path listens; `None` without one.
+    #[must_use]
+    pub fn direct_addr(&self) -> Option<SocketAddr> {
+        self.direct.as_ref().map(DirectServer::address)
     }
 
     /// Whether directives are accepted, and if not, why.
@@ -159,11 +170,14 @@ impl Controller {
     /// Takes nothing more, answers what is under way (some seconds at most), ends and joins every task, and
     /// closes the log: it can be opened again when this returns.
     pub async fn stop(self) {
-        let Self { engine, health, http, bus, tasks, _guard: guard, .. } = self;
+        let Self { engine, health, http, direct, bus, tasks, _guard: guard, .. } = self;
         health.raise(Trouble::Stopping, "the controller is shutting down");
         let Tasks { doors, engine: end_engine, abort, taking, deciding, writing } = tasks;
         doors.cancel();
         http.close().await;
+        if let Some(direct) = direct {
+            direct.close().await;
+        }
         // Only now: requests that were taken still need the engine's answers.
         end_engine.cancel();
         drop(engine);
@@ -252,12 +266,13 @@ impl Ground {
 
     async fn launch(
         self,
-        listener: tokio::net::TcpListener,
-        address: SocketAddr,
+        listener: TcpListener,
+        direct_listener: Option<TcpListener>,
         sequencer: Sequencer,
         ledger: Ledger,
         lanes: [LaneStart; 2],
     ) -> Result<Controller, StartError> {
+        let address = local(&listener, self.config.listen)?;
         let root = CancellationToken::new();
         let mut tasks = Tasks {
             doors: root.child_token(),
@@ -295,14 +310,24 @@ impl Ground {
             trust: Arc::clone(&self.identity.trust),
             metrics: Arc::clone(&self.metrics),
         };
-        self.start_doors(feeds, &door, &handle, &mut tasks);
+        let direct_door = self.start_doors(feeds, &door, &handle, &mut tasks);
+        let direct = self.start_direct(direct_listener, direct_door, tasks.doors.child_token())?;
         let router = http::router(self.api(door, tasks.doors.clone()));
         let http = HttpServer::start(listener, router, tasks.doors.child_token());
         if let Some(path) = &self.config.address_file {
             write_address(path, address)?;
         }
         let (health, bus) = (self.health, self.bus);
-        Ok(Controller { address, engine: handle, health, http, bus, tasks, _guard: root.drop_guard() })
+        Ok(Controller {
+            address,
+            engine: handle,
+            health,
+            http,
+            direct,
+            bus,
+            tasks,
+            _guard: root.drop_guard(),
+        })
     }
 
     fn api(&self, door: Door, stop: CancellationToken) -> Api {
@@ -366,14 +391,14 @@ impl Ground {
         Ok(jobs_in)
     }
 
-    fn start_doors(&self, feeds: Feeds, door: &Door, engine: &EngineHandle, tasks: &mut Tasks) {
+    fn start_doors(&self, feeds: Feeds, door: &Door, engine: &EngineHandle, tasks: &mut Tasks) -> DirectDoor {
         let stop = || tasks.doors.clone();
-        let agents = Agents {
+        let (agents, queues) = Agents::new(AgentsParts {
             trust: Arc::clone(&self.identity.trust),
             engine: engine.clone(),
             roster: Arc::clone(&self.roster),
             metrics: Arc::clone(&self.metrics),
-        };
+        });
         let repair =
             Repair { logs: self.logs.clone(), heads: engine.heads(), metrics: Arc::clone(&self.metrics) };
         let maker = Maker::new(SnapshotParts {
@@ -394,10 +419,11 @@ impl Ground {
             now: self.config.lease,
             after: LedgerConfig { lease: self.ledger_lease }.fence(),
         };
+        let direct = DirectDoor::new(agents.clone(), repair.clone(), Arc::clone(&self.metrics));
         let Feeds { leases, repair: repair_feed, snapshot, directives, reports } = feeds;
         let started = [
             ("lease requests", tokio::spawn(agents.clone().run_leases(leases, stop()))),
-            ("reports", tokio::spawn(agents.run_reports(reports, stop()))),
+            ("reports", tokio::spawn(agents.run_queues(queues, reports, stop()))),
             ("repair", tokio::spawn(repair.run(repair_feed, stop()))),
             ("snapshots", tokio::spawn(maker.run(snapshot, stop()))),
             ("bus directives", tokio::spawn(bus_door.run(directives, stop()))),
@@ -405,7 +431,33 @@ impl Ground {
             ("lease memory", tokio::spawn(lease.run(stop()))),
         ];
         tasks.taking.extend(started);
+        direct
     }
+
+    fn start_direct(
+        &self,
+        listener: Option<TcpListener>,
+        door: DirectDoor,
+        stop: CancellationToken,
+    ) -> Result<Option<DirectServer>, StartError> {
+        let (Some(options), Some(listener)) = (&self.config.direct, listener) else { return Ok(None) };
+        let address = local(&listener, options.listen)?;
+        if let Some(path) = &options.address_file {
+            write_address(path, address)?;
+        }
+        Ok(Some(DirectServer::start(listener, address, Arc::clone(&options.tls), door, stop)))
+    }
+}
+
+async fn bind_direct(options: Option<&DirectOptions>) -> Result<Option<TcpListener>, StartError> {
+    match options {
+        Some(options) => http::bind(options.listen).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+fn local(listener: &TcpListener, address: SocketAddr) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(|source| StartError::Listen { address, source })
 }
 
 /// Where a lane starts.
@@ -488,6 +540,7 @@ async fn connect(config: &ControllerConfig) -> Result<Bus, StartError> {
     // The server's permissions give every user replies of its own.
     let bus = bus.for_user(config.controller_id.as_str());
     let mut bus = bus?;
+    bus.reconnect_pause_max = RECONNECT_PAUSE_MAX;
     bus.name = format!("rescind-controller-{}", config.controller_id);
     Ok(Bus::connect(bus).await?)
 }

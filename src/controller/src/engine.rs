@@ -13,7 +13,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rescind_bus::Responder;
 use rescind_codec::{NonceTree, SignedTick};
 use rescind_core::controller::ledger::{Alarm, Ledger, Placed, Taken};
 use rescind_core::controller::refusal::Deposed;
@@ -39,7 +38,7 @@ use self::board::{AcceptedTimes, BoardWaits};
 use self::handle::{Command, Inbox};
 use self::receipts::Receipts;
 use crate::clock;
-use crate::grants::GrantJob;
+use crate::grants::{GrantJob, LeaseReply};
 use crate::health::{Health, Trouble};
 use crate::writer::{LaneEvent, LaneJob};
 
@@ -98,7 +97,7 @@ pub(crate) struct Engine {
     batches: Batches,
     boards: BoardWaits,
     receipts: Receipts,
-    leases: HashMap<u64, Responder>,
+    leases: HashMap<u64, LeaseReply>,
     next_lease: u64,
     signed: Option<(SignedTick, NonceTree)>,
     ticked_at: BootNs,
@@ -157,7 +156,7 @@ impl Engine {
             tokio::select! {
                 Some(event) = self.events.recv() => self.on_event(event),
                 Some(batch) = self.inbox.batches.recv(), if self.batches.has_room() => self.batches.open(batch),
-                Some((request, responder)) = self.inbox.leases.recv() => self.on_lease(request, responder),
+                Some((request, reply)) = self.inbox.leases.recv() => self.on_lease(request, reply),
                 Some(report) = self.inbox.reports.recv() => self.on_report(report),
                 Some(command) = self.inbox.commands.recv() => self.on_command(command),
                 () = stop.cancelled(), if drain_until.is_none() => {
@@ -202,10 +201,10 @@ impl Engine {
         next.min(LOOK_PAUSE)
     }
 
-    fn on_lease(&mut self, request: LeaseRequest, responder: Responder) {
+    fn on_lease(&mut self, request: LeaseRequest, reply: LeaseReply) {
         self.next_lease = self.next_lease.wrapping_add(1);
         let ticket = self.next_lease;
-        self.leases.insert(ticket, responder);
+        self.leases.insert(ticket, reply);
         self.sequencer.handle_lease_request(clock::now(), Ticket(ticket), request);
     }
 
@@ -359,15 +358,15 @@ impl Engine {
     }
 
     fn grant_leases(&mut self, requests: &[(Ticket, LeaseRequest)]) {
-        let responders: Vec<Option<Responder>> =
+        let replies: Vec<Option<LeaseReply>> =
             requests.iter().map(|(Ticket(ticket), _)| self.leases.remove(ticket)).collect();
         let Some((signed, tree)) = self.signed.take() else { return };
-        if responders.is_empty() {
+        if replies.is_empty() {
             return;
         }
         let count = requests.len() as u64;
         // Why not waiting: agents ask again within a second, and this task must not stand still.
-        let sent = self.grants.try_send(GrantJob { signed, tree, responders });
+        let sent = self.grants.try_send(GrantJob { signed, tree, replies });
         self.metrics.leases(if sent.is_ok() { "granted" } else { "unanswered" }, count);
     }
 

@@ -1,95 +1,145 @@
 //! What agents send: lease requests and reports. Verified here, so that the engine sees only what an agent of
-//! this realm signed.
+//! this realm signed. The bus and the direct path end up in the same places.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use rescind_bus::{Incoming, ReportEvent, ReportFeed, Requests, Responder};
-use rescind_codec::{TrustBundle, decode_lease_request, decode_report};
+use rescind_bus::{Incoming, ReportEvent, ReportFeed, Requests};
+use rescind_codec::{CodecError, TrustBundle, decode_lease_request, decode_report};
 use rescind_core::ids::{AgentId, InstanceId};
 use rescind_core::lease::LeaseRequest;
+use rescind_core::report::Report;
 use rescind_telemetry::ControllerMetrics;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::engine::EngineHandle;
+use crate::grants::LeaseReply;
 use crate::roster::Roster;
 
 /// Limit: first requests of runs that wait for the roster.
 const FIRSTS_MAX: usize = 8192;
 /// Limit: first requests of one durable step.
 const FIRSTS_AT_ONCE: usize = 1024;
+/// Limit: reports of the direct path that wait to be taken.
+const DIRECT_REPORTS_MAX: usize = 8192;
+/// Pause before what reports changed in the roster is written.
+const SAVE_PAUSE: Duration = Duration::from_millis(500);
 
 /// What it takes.
-#[derive(Debug, Clone)]
-pub(crate) struct Agents {
+#[derive(Debug)]
+pub(crate) struct AgentsParts {
     pub(crate) trust: Arc<TrustBundle>,
     pub(crate) engine: EngineHandle,
     pub(crate) roster: Arc<Roster>,
     pub(crate) metrics: Arc<ControllerMetrics>,
 }
 
-type First = (LeaseRequest, Responder);
+/// Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Agents {
+    trust: Arc<TrustBundle>,
+    engine: EngineHandle,
+    roster: Arc<Roster>,
+    metrics: Arc<ControllerMetrics>,
+    firsts: mpsc::Sender<First>,
+    direct_reports: mpsc::Sender<Report>,
+}
+
+/// The receiving ends.
+#[derive(Debug)]
+pub(crate) struct AgentQueues {
+    firsts: mpsc::Receiver<First>,
+    direct_reports: mpsc::Receiver<Report>,
+}
+
+type First = (LeaseRequest, LeaseReply);
 
 impl Agents {
-    /// Takes lease requests until `stop`.
+    pub(crate) fn new(parts: AgentsParts) -> (Self, AgentQueues) {
+        let AgentsParts { trust, engine, roster, metrics } = parts;
+        let (firsts_in, firsts) = mpsc::channel(FIRSTS_MAX);
+        let (reports_in, direct_reports) = mpsc::channel(DIRECT_REPORTS_MAX);
+        let agents = Self { trust, engine, roster, metrics, firsts: firsts_in, direct_reports: reports_in };
+        (agents, AgentQueues { firsts, direct_reports })
+    }
+
+    /// Takes lease requests of the bus until `stop`.
     pub(crate) async fn run_leases(self, mut requests: Requests, stop: CancellationToken) {
-        let (firsts, waiting) = mpsc::channel(FIRSTS_MAX);
-        let enrolling = tokio::spawn(self.clone().run_firsts(waiting));
         loop {
             let incoming = tokio::select! {
                 () = stop.cancelled() => break,
                 incoming = requests.next() => incoming,
             };
-            let Some(incoming) = incoming else {
+            let Some(Incoming { payload, responder }) = incoming else {
                 tracing::error!(
                     reason = requests.refusal(),
                     "cannot take lease requests; correct this user's permissions"
                 );
                 break;
             };
-            self.take_lease(incoming, &firsts).await;
+            let reply = LeaseReply::Bus(responder);
+            match self.read_lease(&payload) {
+                Ok(request) => self.take_lease(request, reply),
+                Err(error) => reply.fail(403, &error.to_string()).await,
+            }
         }
-        drop(firsts);
         requests.close().await;
-        if enrolling.await.is_err() {
-            tracing::error!("the task of first lease requests failed");
-        }
     }
 
-    async fn take_lease(&self, incoming: Incoming, firsts: &mpsc::Sender<First>) {
-        let Incoming { payload, responder } = incoming;
-        let request = match decode_lease_request(&payload, &self.trust, clock::wall()) {
-            Ok(request) => request,
-            Err(error) => {
-                self.metrics.rejected("lease_request", error.code());
-                self.metrics.leases("refused", 1);
-                responder.fail(403, &error.to_string()).await.ok();
-                return;
-            }
-        };
+    /// Verifies a lease request.
+    ///
+    /// # Errors
+    /// [`CodecError`]: no agent of this realm signed it.
+    pub(crate) fn read_lease(&self, payload: &[u8]) -> Result<LeaseRequest, CodecError> {
+        decode_lease_request(payload, &self.trust, clock::wall()).inspect_err(|error| {
+            self.metrics.rejected("lease_request", error.code());
+            self.metrics.leases("refused", 1);
+        })
+    }
+
+    /// Hands a verified lease request on; it is answered after the next tick, or its reply is dropped.
+    pub(crate) fn take_lease(&self, request: LeaseRequest, reply: LeaseReply) {
         let taken = if self.roster.is_granted(&request.agent, request.instance) {
-            self.engine.ask_lease(request, responder)
+            self.engine.ask_lease(request, reply)
         } else {
-            firsts.try_send((request, responder)).is_ok()
+            self.firsts.try_send((request, reply)).is_ok()
         };
         if !taken {
             self.metrics.leases("unanswered", 1);
         }
     }
 
+    /// Makes first grants durable, then hands them on; both queues end with `stop`.
+    pub(crate) async fn run_queues(self, queues: AgentQueues, feed: ReportFeed, stop: CancellationToken) {
+        let AgentQueues { firsts, direct_reports } = queues;
+        let enrolling = tokio::spawn(self.clone().run_firsts(firsts, stop.clone()));
+        self.run_reports(feed, direct_reports, stop).await;
+        if enrolling.await.is_err() {
+            tracing::error!("the task of first lease requests failed");
+        }
+    }
+
     /// INVARIANT (S2): the first grant to a run is durable in the roster before it can be sent.
-    async fn run_firsts(self, mut firsts: mpsc::Receiver<First>) {
+    async fn run_firsts(self, mut firsts: mpsc::Receiver<First>, stop: CancellationToken) {
         let mut group = Vec::new();
-        while firsts.recv_many(&mut group, FIRSTS_AT_ONCE).await > 0 {
+        loop {
+            let count = tokio::select! {
+                () = stop.cancelled() => return,
+                count = firsts.recv_many(&mut group, FIRSTS_AT_ONCE) => count,
+            };
+            if count == 0 {
+                return;
+            }
             let runs: Vec<(AgentId, InstanceId)> =
                 group.iter().map(|(request, _)| (request.agent.clone(), request.instance)).collect();
             let roster = Arc::clone(&self.roster);
             let noted = tokio::task::spawn_blocking(move || roster.note_grants(&runs)).await;
             match noted {
                 Ok(Ok(())) => {
-                    for (request, responder) in group.drain(..) {
-                        if !self.engine.ask_lease(request, responder) {
+                    for (request, reply) in group.drain(..) {
+                        if !self.engine.ask_lease(request, reply) {
                             self.metrics.leases("unanswered", 1);
                         }
                     }
@@ -107,13 +157,22 @@ impl Agents {
         }
     }
 
-    /// Takes reports until `stop`.
-    pub(crate) async fn run_reports(self, mut feed: ReportFeed, stop: CancellationToken) {
+    /// Takes reports of both ways until `stop`.
+    async fn run_reports(
+        self,
+        mut feed: ReportFeed,
+        mut direct: mpsc::Receiver<Report>,
+        stop: CancellationToken,
+    ) {
         let mut is_unsaved = false;
         loop {
             let event = tokio::select! {
                 () = stop.cancelled() => break,
                 event = feed.next() => event,
+                Some(report) = direct.recv() => {
+                    is_unsaved |= self.note_report(report);
+                    continue;
+                }
                 // Why together: what one report says of its policy is worth no sync of its own.
                 () = tokio::time::sleep(SAVE_PAUSE), if is_unsaved => {
                     is_unsaved = !self.save_roster().await;
@@ -150,21 +209,34 @@ impl Agents {
         }
     }
 
+    /// Verifies a report.
+    ///
+    /// # Errors
+    /// [`CodecError`]: no agent of this realm signed it.
+    pub(crate) fn read_report(&self, bytes: &[u8]) -> Result<Report, CodecError> {
+        decode_report(bytes, &self.trust, clock::wall()).inspect_err(|error| {
+            self.metrics.rejected("report", error.code());
+            self.metrics.report("refused");
+        })
+    }
+
+    /// Hands on a verified report of the direct path; `false` where there is no room.
+    pub(crate) fn take_direct_report(&self, report: Report) -> bool {
+        self.direct_reports.try_send(report).is_ok()
+    }
+
     /// `true`: the roster has something to save.
     fn take_report(&self, agent: &str, bytes: &[u8]) -> bool {
-        let report = match decode_report(bytes, &self.trust, clock::wall()) {
-            Ok(report) => report,
-            Err(error) => {
-                self.metrics.rejected("report", error.code());
-                self.metrics.report("refused");
-                return false;
-            }
-        };
+        let Ok(report) = self.read_report(bytes) else { return false };
         if report.agent.as_str() != agent {
             self.metrics.rejected("report", "wrong_subject");
             self.metrics.report("refused");
             return false;
         }
+        self.note_report(report)
+    }
+
+    fn note_report(&self, report: Report) -> bool {
         let is_unsaved = self.roster.note_report(&report);
         if !self.engine.report(report) {
             self.metrics.report("full");
@@ -172,6 +244,3 @@ impl Agents {
         is_unsaved
     }
 }
-
-/// Pause before what reports changed in the roster is written.
-const SAVE_PAUSE: std::time::Duration = std::time::Duration::from_millis(500);

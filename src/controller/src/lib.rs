@@ -12,6 +12,7 @@
 mod clock;
 mod config;
 mod controller;
+mod direct;
 mod directives;
 mod door;
 mod engine;
@@ -27,7 +28,9 @@ mod store;
 mod wal;
 mod writer;
 
-pub use config::{ConfigError, ConfigMistake, ControllerConfig, EmitterConfig, NatsOptions, StreamOptions};
+pub use config::{
+    ConfigError, ConfigMistake, ControllerConfig, DirectOptions, EmitterConfig, NatsOptions, StreamOptions,
+};
 pub use controller::Controller;
 pub use health::Readiness;
 pub use http::{DIRECTIVES_MAX, openapi_json};

@@ -81,7 +81,7 @@ impl Repair {
     }
 
     /// `None`: the log cannot be read. An unknown lane has no entries.
-    async fn read(&self, request: RepairRequest) -> Option<Vec<LoggedEntry>> {
+    pub(crate) async fn read(&self, request: RepairRequest) -> Option<Vec<LoggedEntry>> {
         let Some(log) = self.logs.get(request.lane).cloned() else { return Some(Vec::new()) };
         let until =
             self.heads.borrow().get(request.lane).map(|head| head.position.revision).unwrap_or_default();

@@ -11,6 +11,8 @@
 mod accept;
 #[path = "server/agents.rs"]
 mod agents;
+#[path = "server/direct.rs"]
+mod direct;
 #[path = "server/faults.rs"]
 mod faults;
 #[path = "server/kit.rs"]

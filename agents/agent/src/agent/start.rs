@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Agent, Identity};
 use crate::clock::BootClock;
 use crate::config::AgentConfig;
+use crate::direct::Direct;
 use crate::driver::{Driver, Parts, Wire};
 use crate::shared::{Shared, SharedParts};
 use crate::store::{LOAD_WAIT, Store};
@@ -70,8 +71,13 @@ pub(super) async fn connect(config: AgentConfig) -> Result<Agent, ConnectError> 
         keys,
         tokens: TokenCache::new(config.token_cache_slots, random.cache),
     }));
-    let wire =
-        Arc::new(Wire { bus: bus.clone(), trust: config.trust, key: config.key, chain: config.pin.chain });
+    let wire = Arc::new(Wire {
+        bus: bus.clone(),
+        direct: config.direct.map(Direct::new),
+        trust: config.trust,
+        key: config.key,
+        chain: config.pin.chain,
+    });
     let store_state = store.state();
     let parts = Parts { settings, machine, shared: Arc::clone(&shared), wire, store, deny, grant };
     let cancel = CancellationToken::new();

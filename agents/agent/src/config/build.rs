@@ -11,12 +11,13 @@ use rescind_core::ids::{AgentId, ServiceName};
 use rescind_token::{IssuerPolicyInput, JwksSource, TrustConfig, TrustConfigInput};
 use zeroize::Zeroizing;
 
-use super::input::{Input, Nats, StaleAction};
+use super::input::{Direct, Input, Nats, StaleAction};
 use super::{
     AgentConfig, ConfigError, ConfigMistake, REPORT_EVERY_DEFAULT, TOKEN_CACHE_SLOTS_DEFAULT,
     TOKEN_CACHE_SLOTS_MAX,
 };
 use crate::clock::wall_ms;
+use crate::direct::{DirectConfig, check_url, client_tls};
 
 /// Limit: files that the configuration names; a trust bundle of thousands of agents has a few megabytes.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -103,6 +104,25 @@ impl AgentConfigBuilder {
         self
     }
 
+    /// A controller's direct path, `https://host:port`; may be called once for each controller. Needs
+    /// [`Self::direct_ca_file`].
+    pub fn direct_url(mut self, url: &str) -> Self {
+        self.input.direct.get_or_insert_default().urls.push(url.to_owned());
+        self
+    }
+
+    /// The certificate authority of the controllers' direct path; no other one is trusted there.
+    pub fn direct_ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.input.direct.get_or_insert_default().ca_file = path.into();
+        self
+    }
+
+    /// The name in the controllers' certificates; the host of the address without it.
+    pub fn direct_server_name(mut self, name: &str) -> Self {
+        self.input.direct.get_or_insert_default().server_name = Some(name.to_owned());
+        self
+    }
+
     /// An issuer whose tokens are accepted; at least one.
     pub fn issuer(mut self, issuer: IssuerPolicyInput) -> Self {
         self.issuers.push(issuer);
@@ -162,6 +182,7 @@ fn checked(input: Input, issuers: Vec<IssuerPolicyInput>, folder: &Path) -> Resu
     let subjects =
         identity.as_ref().and_then(|(pin, ..)| mistakes.take("realm_file", Subjects::new(&pin.realm)));
     let bus = bus(&input.nats, folder, agent.as_ref(), subjects, &mut mistakes);
+    let direct = input.direct.as_ref().and_then(|direct| self::direct(direct, folder, &mut mistakes));
     let issuers = trusted_issuers(issuers, folder, &mut mistakes);
     let slots = input.token_cache_slots.unwrap_or(TOKEN_CACHE_SLOTS_DEFAULT);
     if slots == 0 || slots > TOKEN_CACHE_SLOTS_MAX {
@@ -188,6 +209,7 @@ fn checked(input: Input, issuers: Vec<IssuerPolicyInput>, folder: &Path) -> Resu
         store_dir,
         policies,
         bus,
+        direct,
         issuers,
         token_cache_slots: slots,
         report_every,
@@ -323,6 +345,24 @@ fn bus(
         None => Credentials::None,
     };
     Some(bus)
+}
+
+fn direct(direct: &Direct, folder: &Path, mistakes: &mut Mistakes) -> Option<DirectConfig> {
+    let texts: Vec<&String> = direct.url.iter().chain(&direct.urls).collect();
+    if texts.is_empty() {
+        mistakes.add("direct.urls", "is missing; write `[\"https://host:7422\"]`, or leave the section out");
+    }
+    let urls = texts.iter().filter_map(|url| mistakes.take("direct.urls", check_url(url))).collect();
+    let server_name = direct.server_name.as_ref().and_then(|name| {
+        let parsed = name.clone().try_into();
+        mistakes.take("direct.server_name", parsed.map_err(|_| "is neither a DNS name nor an address"))
+    });
+    if direct.ca_file.as_os_str().is_empty() {
+        mistakes.add("direct.ca_file", "is missing; `rescind init` writes the file as `direct/ca.pem`");
+        return None;
+    }
+    let tls = mistakes.take("direct.ca_file", client_tls(&folder.join(&direct.ca_file)))?;
+    Some(DirectConfig { urls, tls, server_name })
 }
 
 fn trusted_issuers(

@@ -17,6 +17,7 @@ pub(super) struct Input {
     pub(super) stale: Option<String>,
     pub(super) stale_actions: Vec<StaleAction>,
     pub(super) nats: Nats,
+    pub(super) direct: Option<Direct>,
     pub(super) issuers: Vec<Issuer>,
     pub(super) token_cache_slots: Option<usize>,
     pub(super) report_every_ms: Option<u64>,
@@ -38,6 +39,15 @@ pub(super) struct Nats {
     pub(super) ca_file: Option<PathBuf>,
     pub(super) cert_file: Option<PathBuf>,
     pub(super) client_key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Direct {
+    pub(super) url: Option<String>,
+    pub(super) urls: Vec<String>,
+    pub(super) ca_file: PathBuf,
+    pub(super) server_name: Option<String>,
 }
 
 /// [`IssuerPolicyInput`] with a shorter way to write `jwks`.

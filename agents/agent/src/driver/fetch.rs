@@ -1,11 +1,12 @@
 //! Requests over the bus, and the decoding of their answers. Nothing here touches the machine.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use rescind_bus::{LiveFeed, Parts, RequestError};
+use rescind_bus::{LinkState, LiveFeed, Parts, RequestError};
 use rescind_codec::{
     LogItem, ManifestId, RepairRequest, SnapshotRequest, decode_chunk, decode_log_message, decode_manifest,
     encode_lease_request, encode_repair, encode_snapshot_request,
@@ -18,6 +19,7 @@ use rescind_core::position::{Lane, Revision};
 use rescind_core::snapshot::Manifest;
 use rescind_core::view::View;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::Wire;
 
@@ -36,7 +38,7 @@ const CODE_GONE: u16 = 410;
 
 /// What came back.
 pub(super) enum Done {
-    Lease { request: LeaseRequest, answer: Option<Bytes> },
+    Lease { request: LeaseRequest, answer: Option<Bytes>, way: Way },
     Range(Range),
     Snapshot(Option<Box<(Manifest, View)>>),
     Subscribed { lane: Lane, feed: LiveFeed },
@@ -48,45 +50,128 @@ pub(super) struct Range {
     pub(super) entries: Result<(Vec<ChainedEntry>, RangeRest), RangeFailure>,
     /// A signed entry behind these that is not understood: poison.
     pub(super) closed: Option<Unreadable>,
+    pub(super) way: Way,
 }
 
-/// Asks for a lease.
-pub(super) async fn lease(wire: &Wire, request: &LeaseRequest) -> Option<Bytes> {
-    let bytes = encode_lease_request(request, &wire.chain, &wire.key);
+/// Which way an answer came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Bus,
+    Direct,
+}
+
+impl Wire {
+    /// Whether the direct path is asked without waiting for the bus.
+    pub(super) fn prefers_direct(&self) -> bool {
+        let is_down = || *self.bus.link().borrow() == LinkState::Down;
+        self.direct.as_ref().is_some_and(|direct| direct.is_bus_silent() || is_down())
+    }
+}
+
+/// Asks for a lease: over the bus, and the direct way where that is down, silent, or leaves this unanswered for
+/// `patience`. It is one request with one nonce and one anchor; whichever answer comes first counts.
+pub(super) async fn lease(
+    wire: &Arc<Wire>,
+    request: &LeaseRequest,
+    patience: Duration,
+) -> (Option<Bytes>, Way) {
+    let bytes = Bytes::from(encode_lease_request(request, &wire.chain, &wire.key));
+    let Some(direct) = &wire.direct else { return (bus_lease(wire, bytes).await, Way::Bus) };
+    let patience = if wire.prefers_direct() { Duration::ZERO } else { patience };
+    // Why a task: it tells whether the bus answers even after the direct path did.
+    let (asking, asked) = (Arc::clone(wire), bytes.clone());
+    let mut over_bus = tokio::spawn(async move {
+        let answer = bus_lease(&asking, asked).await;
+        if let Some(direct) = &asking.direct {
+            direct.note_bus(answer.is_some());
+        }
+        answer
+    });
+    match timeout(patience, &mut over_bus).await {
+        Ok(Ok(Some(answer))) => return (Some(answer), Way::Bus),
+        Ok(Ok(None) | Err(_)) => return (direct.lease(bytes).await, Way::Direct),
+        Err(_) => direct.note_bus(false),
+    }
+    let mut over_direct = pin!(direct.lease(bytes));
+    tokio::select! {
+        answer = &mut over_bus => match answer {
+            Ok(Some(answer)) => (Some(answer), Way::Bus),
+            Ok(None) | Err(_) => (over_direct.await, Way::Direct),
+        },
+        answer = &mut over_direct => match answer {
+            Some(answer) => (Some(answer), Way::Direct),
+            None => (over_bus.await.ok().flatten(), Way::Bus),
+        },
+    }
+}
+
+async fn bus_lease(wire: &Wire, bytes: Bytes) -> Option<Bytes> {
     let subject = wire.bus.subjects().lease();
-    match wire.bus.request(&subject, bytes.into(), LEASE_WAIT).await {
+    match wire.bus.request(&subject, bytes, LEASE_WAIT).await {
         Ok(answer) => Some(answer),
         Err(error) => {
-            tracing::debug!(%error, "no lease");
+            tracing::debug!(%error, "no lease over the bus");
             None
         }
     }
 }
 
-/// Fetches the entries that follow `after`.
+/// Fetches the entries that follow `after`: over the bus, or the direct way where that is down or silent; each
+/// stands in for the other.
 pub(super) async fn range(wire: &Arc<Wire>, lane: Lane, after: Revision, entries_max: u32) -> Range {
+    let request = Bytes::from(encode_repair(&RepairRequest { lane, after, entries_max }));
+    let ways = match (&wire.direct, wire.prefers_direct()) {
+        (None, _) => vec![Way::Bus],
+        (Some(_), true) => vec![Way::Direct, Way::Bus],
+        (Some(_), false) => vec![Way::Bus, Way::Direct],
+    };
+    let mut last = Range { lane, entries: Err(RangeFailure::Unavailable), closed: None, way: Way::Bus };
+    for way in ways {
+        let parts = match (way, &wire.direct) {
+            (Way::Direct, Some(direct)) => {
+                direct.range(request.clone(), usize::try_from(entries_max).unwrap_or(usize::MAX)).await
+            }
+            (Way::Direct, None) => continue,
+            (Way::Bus, _) => bus_range(wire, lane, request.clone(), entries_max).await,
+        };
+        last = match parts {
+            Ok(parts) => {
+                let wire = Arc::clone(wire);
+                // Why beside: the signatures of a full range take tens of milliseconds.
+                let decoded =
+                    tokio::task::spawn_blocking(move || decode_range(&wire, lane, entries_max, &parts));
+                let failed = || Range { lane, entries: Err(RangeFailure::Unreadable), closed: None, way };
+                decoded.await.map_or_else(|_| failed(), |range| Range { way, ..range })
+            }
+            Err(failure) => Range { lane, entries: Err(failure), closed: None, way },
+        };
+        if !matches!(last.entries, Err(RangeFailure::Unavailable)) {
+            break;
+        }
+    }
+    last
+}
+
+async fn bus_range(
+    wire: &Wire,
+    lane: Lane,
+    request: Bytes,
+    entries_max: u32,
+) -> Result<Vec<Bytes>, RangeFailure> {
     let ask = Parts {
         subject: wire.bus.subjects().repair(),
-        payload: encode_repair(&RepairRequest { lane, after, entries_max }).into(),
+        payload: request,
         parts_max: usize::try_from(entries_max).unwrap_or(usize::MAX),
         bytes_max: RANGE_BYTES_MAX,
         part_timeout: RANGE_PART_WAIT,
     };
-    let failed = |failure| Range { lane, entries: Err(failure), closed: None };
-    match wire.bus.request_many(ask).await {
-        Ok(parts) => {
-            let wire = Arc::clone(wire);
-            // Why beside: the signatures of a full range take tens of milliseconds.
-            let decoded =
-                tokio::task::spawn_blocking(move || decode_range(&wire, lane, entries_max, &parts)).await;
-            decoded.unwrap_or_else(|_| failed(RangeFailure::Unreadable))
+    wire.bus.request_many(ask).await.map_err(|error| match error {
+        RequestError::Remote { code: CODE_GONE, .. } => RangeFailure::TooOld,
+        error => {
+            tracing::debug!(%lane, %error, "a range was not served over the bus");
+            RangeFailure::Unavailable
         }
-        Err(RequestError::Remote { code: CODE_GONE, .. }) => failed(RangeFailure::TooOld),
-        Err(error) => {
-            tracing::debug!(%lane, %error, "a range was not served");
-            failed(RangeFailure::Unavailable)
-        }
-    }
+    })
 }
 
 /// Takes everything up to the first part that cannot be read.
@@ -107,11 +192,11 @@ fn decode_range(wire: &Wire, lane: Lane, entries_max: u32, parts: &[Bytes]) -> R
                 });
                 let unreadable = entries.is_empty() && closed.is_none();
                 let entries = if unreadable { Err(RangeFailure::Unreadable) } else { Ok((entries, rest)) };
-                return Range { lane, entries, closed };
+                return Range { lane, entries, closed, way: Way::Bus };
             }
         }
     }
-    Range { lane, entries: Ok((entries, rest)), closed: None }
+    Range { lane, entries: Ok((entries, rest)), closed: None, way: Way::Bus }
 }
 
 /// Fetches the newest snapshot and builds its view; `None` where any part is missing or wrong.

@@ -16,6 +16,9 @@ use crate::metrics::bump;
 
 /// Limit: requests under way at once: eight nonces, two ranges, a snapshot, and what was given up but still runs.
 const RUNNING_MAX: usize = 32;
+/// An ask that the bus has not answered after this part of a lease goes the direct way too: as soon as the machine
+/// would repeat it.
+const PATIENCE_PER_LEASE: u32 = 8;
 /// Pause before a subscription that the server refused is tried again.
 const SUBSCRIBE_PAUSE: Duration = Duration::from_secs(5);
 
@@ -73,9 +76,10 @@ impl Driver {
         let asked_at = BootClock.now();
         let request = self.machine.begin_lease(asked_at, nonce);
         let wire = Arc::clone(&self.wire);
+        let patience = self.settings.lease / PATIENCE_PER_LEASE;
         self.spawn(async move {
-            let answer = fetch::lease(&wire, &request).await;
-            Done::Lease { request, answer }
+            let (answer, way) = fetch::lease(&wire, &request, patience).await;
+            Done::Lease { request, answer, way }
         });
     }
 

@@ -43,7 +43,8 @@ async fn world() -> World {
     let trust = TrustBundle::new(&pin, []).unwrap();
     let deny = bus.subscribe_live(&["deny"], FeedLimits::default()).await.unwrap();
     let grant = bus.subscribe_live(&["grant.0"], FeedLimits::default()).await.unwrap();
-    let wire = Arc::new(Wire { bus, trust, key: SecretKey::from_seed([2; 32]), chain: chain.clone() });
+    let wire =
+        Arc::new(Wire { bus, direct: None, trust, key: SecretKey::from_seed([2; 32]), chain: chain.clone() });
     let settings = AgentConfig {
         agent: AgentId::new("payments-1").unwrap(),
         instance: InstanceId([7; 16]),

@@ -2,11 +2,11 @@ use super::*;
 
 #[test]
 fn the_first_attempt_is_at_once_and_later_ones_are_spread() {
-    assert_eq!(reconnect_pause(1, 0.9), Duration::ZERO);
-    assert_eq!(reconnect_pause(2, 1.0), RECONNECT_PAUSE_FIRST);
-    assert_eq!(reconnect_pause(3, 0.5), RECONNECT_PAUSE_FIRST);
-    assert_eq!(reconnect_pause(usize::MAX, 1.0), RECONNECT_PAUSE_MAX);
-    assert_eq!(reconnect_pause(50, 0.0), Duration::ZERO);
+    assert_eq!(reconnect_pause(1, RECONNECT_PAUSE_MAX, 0.9), Duration::ZERO);
+    assert_eq!(reconnect_pause(2, RECONNECT_PAUSE_MAX, 1.0), RECONNECT_PAUSE_FIRST);
+    assert_eq!(reconnect_pause(3, RECONNECT_PAUSE_MAX, 0.5), RECONNECT_PAUSE_FIRST);
+    assert_eq!(reconnect_pause(usize::MAX, RECONNECT_PAUSE_MAX, 1.0), RECONNECT_PAUSE_MAX);
+    assert_eq!(reconnect_pause(50, RECONNECT_PAUSE_MAX, 0.0), Duration::ZERO);
     assert!((0..100).map(|_| random_fraction()).all(|f| (0.0..1.0).contains(&f)));
 }
 

@@ -16,9 +16,11 @@ use toml::Table;
 
 use super::table::{Mistakes, Section};
 use super::{
-    ConfigError, ControllerConfig, EmitterConfig, NatsOptions, SNAPSHOT_EVERY_DEFAULT, StreamOptions,
+    ConfigError, ControllerConfig, DirectOptions, EmitterConfig, NatsOptions, SNAPSHOT_EVERY_DEFAULT,
+    StreamOptions,
 };
 use crate::clock;
+use crate::direct::{TlsMistake, load};
 
 /// Limit: bytes of a file that the configuration names; a trust bundle of 100,000 agents fits.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -62,6 +64,7 @@ pub(super) fn check(table: Table, folder: &Path) -> Result<ControllerConfig, Con
     let nats = nats(&mut top, folder, m);
     let stream = stream(&mut top, m);
     let emitters = emitters(&mut top, m);
+    let direct = direct(&mut top, folder, m);
     top.finish(m);
     if let Some(pin) = &pin {
         m.take("realm_file", Subjects::new(&pin.realm));
@@ -89,6 +92,7 @@ pub(super) fn check(table: Table, folder: &Path) -> Result<ControllerConfig, Con
             nats,
             stream,
             emitters,
+            direct,
             snapshot_every,
         }),
         _ => Err(ConfigError::Mistakes(mistakes.0)),
@@ -180,6 +184,30 @@ fn nats(top: &mut Section, folder: &Path, m: &mut Mistakes) -> Option<NatsOption
         }
     };
     Some(NatsOptions { urls, nkey_file, ca_file, client_certificate })
+}
+
+fn direct(top: &mut Section, folder: &Path, m: &mut Mistakes) -> Option<DirectOptions> {
+    let mut direct = top.section("direct", m)?;
+    let listen = direct.required("listen", "0.0.0.0:7422", m).and_then(|text| {
+        let parsed = text.parse();
+        m.take("direct.listen", parsed.map_err(|_| format!("`{text}` is no address; write `0.0.0.0:7422`")))
+    });
+    let address_file = direct.text("address_file", m).map(|path| folder.join(path));
+    let certificate = direct.required("cert_file", "direct/controller.pem", m).map(|path| folder.join(path));
+    let key = direct.required("key_file", "secrets/direct-controller.key", m).map(|path| folder.join(path));
+    direct.finish(m);
+    let tls = match load(&certificate?, &key?) {
+        Ok(tls) => tls,
+        Err(TlsMistake::Certificate(advice)) => {
+            m.add("direct.cert_file", advice);
+            return None;
+        }
+        Err(TlsMistake::Key(advice)) => {
+            m.add("direct.key_file", advice);
+            return None;
+        }
+    };
+    Some(DirectOptions { listen: listen?, address_file, tls })
 }
 
 fn exists(field: &str, file: Option<&PathBuf>, m: &mut Mistakes) {

@@ -1,6 +1,5 @@
 //! How the other tasks reach the engine. Every channel is bounded; whoever sends, waits or is refused.
 
-use rescind_bus::Responder;
 use rescind_core::ids::RecordId;
 use rescind_core::lease::LeaseRequest;
 use rescind_core::position::Heads;
@@ -11,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::batches::BatchRequest;
 use super::board::{BoardRequest, BoardView};
 use super::inside::Inside;
+use crate::grants::LeaseReply;
 
 /// Limit: requests with directives under way to the engine.
 const BATCHES_MAX: usize = 64;
@@ -38,7 +38,7 @@ pub(super) enum Command {
 #[derive(Debug)]
 pub(super) struct Inbox {
     pub(super) batches: mpsc::Receiver<BatchRequest>,
-    pub(super) leases: mpsc::Receiver<(LeaseRequest, Responder)>,
+    pub(super) leases: mpsc::Receiver<(LeaseRequest, LeaseReply)>,
     pub(super) reports: mpsc::Receiver<Report>,
     pub(super) commands: mpsc::Receiver<Command>,
 }
@@ -47,7 +47,7 @@ pub(super) struct Inbox {
 #[derive(Debug, Clone)]
 pub(crate) struct EngineHandle {
     batches: mpsc::Sender<BatchRequest>,
-    leases: mpsc::Sender<(LeaseRequest, Responder)>,
+    leases: mpsc::Sender<(LeaseRequest, LeaseReply)>,
     reports: mpsc::Sender<Report>,
     commands: mpsc::Sender<Command>,
     heads: watch::Receiver<Heads>,
@@ -84,8 +84,8 @@ impl EngineHandle {
     }
 
     /// Hands a verified lease request over; `false` where there is no room: its agent asks again.
-    pub(crate) fn ask_lease(&self, request: LeaseRequest, responder: Responder) -> bool {
-        self.leases.try_send((request, responder)).is_ok()
+    pub(crate) fn ask_lease(&self, request: LeaseRequest, reply: LeaseReply) -> bool {
+        self.leases.try_send((request, reply)).is_ok()
     }
 
     /// Hands a verified report over; `false` where there is no room: the next one says more.
