@@ -25,8 +25,6 @@ pub enum Domain {
     Manifest,
     /// A key certificate, by the realm's root.
     Cert,
-    /// An approval of a recovery, by an emitter.
-    Recovery,
 }
 
 impl Domain {
@@ -42,7 +40,6 @@ impl Domain {
             Self::DirectiveAnswer => "rescind.v1.directive-answer",
             Self::Manifest => "rescind.v1.manifest",
             Self::Cert => "rescind.v1.cert",
-            Self::Recovery => "rescind.v1.recovery",
         }
     }
 
@@ -57,7 +54,6 @@ impl Domain {
             Self::DirectiveAnswer => "answer",
             Self::Manifest => "manifest",
             Self::Cert => "certificate",
-            Self::Recovery => "recovery statement",
         }
     }
 
@@ -71,7 +67,6 @@ impl Domain {
             Self::DirectiveAnswer => limits::ANSWER_BYTES_MAX,
             Self::Manifest => limits::MANIFEST_BYTES_MAX,
             Self::Cert => limits::CERT_BYTES_MAX,
-            Self::Recovery => limits::RECOVERY_BYTES_MAX,
         }
     }
 
@@ -80,7 +75,7 @@ impl Domain {
         match self {
             Self::Entry | Self::Tick | Self::DirectiveAnswer | Self::Manifest => Some(Role::Controller),
             Self::LeaseRequest | Self::Report => Some(Role::Agent),
-            Self::Directive | Self::Recovery => Some(Role::Emitter),
+            Self::Directive => Some(Role::Emitter),
             Self::Cert => None,
         }
     }

@@ -1,7 +1,6 @@
 //! Directives (what is asked) and changes (what was accepted and ordered).
 
 use crate::entitlement::{Entitlement, Holder, Right, Window};
-use crate::epoch::EpochStart;
 use crate::ids::{EmitterId, IdempotencyKey, RecordId};
 use crate::position::Lane;
 use crate::record::{Record, RecordKind};
@@ -94,8 +93,6 @@ pub enum ChangeBody {
     Grant(Entitlement),
     /// Ends an entitlement by id. The holder is repeated so that agents need no index by id.
     Withdraw { entitlement: RecordId, holder: Holder },
-    /// Begins an epoch (every lane): the only change of its entry, which is called a fence. Changes no state.
-    Epoch(EpochStart),
     /// A kind that this version does not know and whose author marked it as safe to skip.
     Skipped,
 }
@@ -107,7 +104,7 @@ impl ChangeBody {
         match self {
             Self::Record(_) | Self::Lift { .. } | Self::Reinstate { .. } => Some(Lane::Deny),
             Self::Grant(_) | Self::Withdraw { .. } => Some(Lane::Grant(0)),
-            Self::Epoch(_) | Self::Skipped => None,
+            Self::Skipped => None,
         }
     }
 }

@@ -40,11 +40,21 @@ fn commands(page: &str) -> Vec<String> {
     found
 }
 
+/// Every page, whatever folder of `docs` it is in.
 fn pages() -> Vec<PathBuf> {
-    let docs = std::fs::read_dir(root().join("docs")).unwrap();
+    let mut folders = vec![root().join("docs")];
     let mut pages: Vec<PathBuf> =
-        docs.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect();
-    pages.extend(["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"].map(|name| root().join(name)));
+        ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"].map(|name| root().join(name)).into();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                pages.push(path);
+            }
+        }
+    }
     pages.sort();
     pages
 }

@@ -20,6 +20,8 @@ mod nats_directives;
 mod records;
 #[path = "end_to_end/restarts.rs"]
 mod restarts;
+#[path = "end_to_end/runbooks.rs"]
+mod runbooks;
 #[path = "end_to_end/start_up.rs"]
 mod start_up;
 #[path = "end_to_end/tokens.rs"]

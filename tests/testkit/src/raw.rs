@@ -61,6 +61,20 @@ impl RawClient {
         self.settle().await
     }
 
+    /// Asks something of the server and gives its answer. Takes the place of [`Self::listen`].
+    ///
+    /// # Errors
+    /// The connection is gone, the server refused it, or there is no answer within 10 s.
+    pub async fn request(&mut self, subject: &str, payload: &[u8]) -> KitResult<RawMessage> {
+        let inbox = "_INBOX.raw";
+        self.send(format!("SUB {inbox} 2\r\nUNSUB 2 1\r\n").as_bytes()).await?;
+        let mut frame = format!("PUB {subject} {inbox} {}\r\n", payload.len()).into_bytes();
+        frame.extend_from_slice(payload);
+        frame.extend_from_slice(b"\r\n");
+        self.send(&frame).await?;
+        self.next().await
+    }
+
     /// Listens on a subject; one subscription is enough for a test.
     ///
     /// # Errors
