@@ -10,6 +10,7 @@ mod ci;
 #[cfg(feature = "codegen")]
 mod codegen;
 mod command;
+mod deep;
 mod menu;
 mod nats;
 mod workspace;

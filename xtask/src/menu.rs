@@ -3,6 +3,7 @@
 use crate::{
     ci,
     command::{cargo, run},
+    deep::{self, Deep},
     nats,
     workspace::Workspace,
 };
@@ -22,6 +23,14 @@ cargo xtask <command>
                                code, lints, tests; this is what .ci/run runs
   codegen [--check]            write the generated code of schemas/, or only compare it
   bench [names..]              benchmarks with their targets; without names all of them
+  model [--deep | ..]          explores the lease and chain protocol to the end, then leaves out one rule after
+                               the other and shows how soon a guarantee falls; seconds; --deep: minutes
+  loom                         every interleaving of publishing a state and deciding on it; seconds
+  miri [-p CRATE]              core and codec in the interpreter that finds undefined behaviour; some minutes
+  fuzz [TARGET] [--seconds N]  hostile bytes for every decoder and the verifier, 60 s each unless told; without
+                               a target all of them, one after the other
+  mutants [PACKAGE]            breaks the code in small ways and shows which ones no test notices; hours for all
+                               of core, codec, the stores; options of cargo-mutants may follow the package
   help                         this text
 
 A nats-server is looked for on PATH and else installed into target/nats; RESCIND_NATS_SERVER names another.";
@@ -48,6 +57,8 @@ pub(crate) enum Choice {
     },
     /// Run benchmarks; names and options for the bench binary.
     Bench(Vec<String>),
+    /// A check that takes too long, or needs too much, for every merge.
+    Deep(Deep, Vec<String>),
 }
 
 /// Reads the command line.
@@ -65,10 +76,15 @@ pub(crate) fn choose(words: &[&str]) -> Result<Choice, String> {
         ("demo", _) => Ok(Choice::Demo(owned())),
         ("test", _) => Ok(Choice::Test(owned())),
         ("bench", _) => Ok(Choice::Bench(owned())),
+        ("model", _) => Ok(Choice::Deep(Deep::Model, owned())),
+        ("loom", []) => Ok(Choice::Deep(Deep::Loom, Vec::new())),
+        ("miri", _) => Ok(Choice::Deep(Deep::Miri, owned())),
+        ("fuzz", _) => Ok(Choice::Deep(Deep::Fuzz, owned())),
+        ("mutants", _) => Ok(Choice::Deep(Deep::Mutants, owned())),
         ("ci", []) => Ok(Choice::Ci),
         ("codegen", []) => Ok(Choice::Codegen { check: false }),
         ("codegen", ["--check"]) => Ok(Choice::Codegen { check: true }),
-        ("ci" | "codegen", [unknown, ..]) => {
+        ("ci" | "codegen" | "loom", [unknown, ..]) => {
             Err(format!("`{name}` does not take `{unknown}`; see `cargo xtask help`"))
         }
         _ => Err(format!("there is no command `{name}`; see `cargo xtask help`")),
@@ -92,6 +108,7 @@ pub(crate) fn perform(choice: Choice) -> Result<(), String> {
         Choice::Ci => ci::run_all(&workspace),
         Choice::Codegen { check } => codegen(&workspace, check),
         Choice::Bench(names) => bench(&workspace, &names),
+        Choice::Deep(check, options) => deep::perform(check, &workspace, &options),
     }
 }
 

@@ -10,11 +10,19 @@ fn every_entry_of_the_menu_is_understood() {
     assert_eq!(choose(&["codegen"]), Ok(Choice::Codegen { check: false }));
     assert_eq!(choose(&["codegen", "--check"]), Ok(Choice::Codegen { check: true }));
     assert_eq!(choose(&["bench", "decide"]), Ok(Choice::Bench(vec!["decide".to_owned()])));
+    let deep = |check, options: &[&str]| {
+        Ok(Choice::Deep(check, options.iter().map(|option| (*option).to_owned()).collect()))
+    };
+    assert_eq!(choose(&["model", "--deep"]), deep(Deep::Model, &["--deep"]));
+    assert_eq!(choose(&["loom"]), deep(Deep::Loom, &[]));
+    assert_eq!(choose(&["miri", "-p", "x"]), deep(Deep::Miri, &["-p", "x"]));
+    assert_eq!(choose(&["fuzz", "report"]), deep(Deep::Fuzz, &["report"]));
+    assert_eq!(choose(&["mutants", "x"]), deep(Deep::Mutants, &["x"]));
 }
 
 #[test]
 fn what_is_not_understood_is_named_with_a_way_out() {
-    for words in [["demmo", ""].as_slice(), &["ci", "--fast"], &["codegen", "--chekc"]] {
+    for words in [["demmo", ""].as_slice(), &["ci", "--fast"], &["loom", "--slow"], &["codegen", "--chekc"]] {
         let text = choose(words).unwrap_err();
         let wrong = words.last().filter(|word| !word.is_empty()).unwrap_or(&words[0]);
         assert!(text.contains(*wrong) && text.contains("cargo xtask help"), "{text}");
@@ -23,7 +31,8 @@ fn what_is_not_understood_is_named_with_a_way_out() {
 
 #[test]
 fn the_help_names_every_command() {
-    for name in ["demo", "test", "ci", "codegen", "bench", "help"] {
+    for name in ["demo", "test", "ci", "codegen", "bench", "model", "loom", "miri", "fuzz", "mutants", "help"]
+    {
         let listed = HELP.lines().any(|line| line.split_whitespace().next() == Some(name));
         assert!(listed, "`{name}` is missing in the help");
     }
