@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rescind_bus::{Bus, LinkState};
-use rescind_core::decide::Decision;
+use rescind_core::decide::{Decision, Reason};
 use rescind_core::ids::InstanceId;
 use rescind_core::position::{Heads, Lane, Position};
 use rescind_core::report::Freshness;
 use rescind_token::TokenError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::clock::BootClock;
@@ -182,6 +182,17 @@ impl Agent {
         Explained::new(decision, verified.as_ref())
     }
 
+    /// [`Self::decide_at_least`] in words.
+    pub async fn explain_at_least(
+        &self,
+        query: &Query<'_>,
+        at_least: &[(Lane, Position)],
+        wait: Duration,
+    ) -> Explained {
+        let decision = self.decide_at_least(query, at_least, wait).await;
+        Explained::new(decision, self.verify(query.token).as_ref())
+    }
+
     /// Puts a decision that was already made into words; `token` must be the one that it was made for.
     #[must_use]
     pub fn explain_decision(&self, decision: Decision, token: &Verified) -> Explained {
@@ -218,6 +229,49 @@ impl Agent {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) | Err(_) => {
                 Err(NotReachedError { lane, wanted: position, applied: at(&self.position()), waited: wait })
+            }
+        }
+    }
+
+    /// As [`Self::decide`], on a state that holds every position of `at_least`; waits for it, `wait` at most. Denies
+    /// `not_fresh` where that is not reached in time: read your own writes (S11). Positions are those that the
+    /// controller answered with `accepted`.
+    ///
+    /// ```no_run
+    /// # async fn example(agent: &rescind_agent::Agent, token: &str) {
+    /// use std::time::Duration;
+    /// use rescind_agent::{Lane, Position, Query};
+    ///
+    /// let query = Query { token, action: "refund:create", resource: "/orders/17", tenant: None };
+    /// let revoked = (Lane::Deny, Position::new(1, 42));
+    /// let decision = agent.decide_at_least(&query, &[revoked], Duration::from_millis(500)).await;
+    /// # }
+    /// ```
+    pub async fn decide_at_least(
+        &self,
+        query: &Query<'_>,
+        at_least: &[(Lane, Position)],
+        wait: Duration,
+    ) -> Decision {
+        let mut heads = self.inner.shared.heads();
+        let until = Instant::now() + wait;
+        loop {
+            // Why before the decision: what is published while it is made wakes the next turn.
+            let seen = *heads.borrow_and_update();
+            if holds(&seen, at_least) {
+                let decision = self.decide(query);
+                // INVARIANT (S11): judged on the state that answered, which a restart of the machine may have put back.
+                let answered = |lane| match lane {
+                    Lane::Deny => Some(decision.deny),
+                    Lane::Grant(0) => Some(decision.grant),
+                    Lane::Grant(_) => None,
+                };
+                if at_least.iter().all(|(lane, position)| answered(*lane) >= Some(*position)) {
+                    return decision;
+                }
+            }
+            if !matches!(timeout_at(until, heads.changed()).await, Ok(Ok(()))) {
+                return Decision::deny(Reason::NotFresh, &self.position());
             }
         }
     }
@@ -298,4 +352,9 @@ impl Agent {
         let inner = Inner { shared, identity, store, link, tasks: Mutex::new(tasks), cancel, _guard: guard };
         Self { inner: Arc::new(inner) }
     }
+}
+
+/// Whether every position is reached.
+fn holds(heads: &Heads, at_least: &[(Lane, Position)]) -> bool {
+    at_least.iter().all(|(lane, position)| heads.get(*lane).is_some_and(|head| head.position >= *position))
 }

@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rescind_core::agent::ClockFault;
@@ -73,12 +75,45 @@ impl Readings {
     }
 }
 
-/// Compares the clocks from one lease to the next.
+/// Which run of which machine the clocks belong to. Both change where a process is moved to another machine, or a
+/// snapshot of one is resumed: then the boot clock starts over or jumps, and what was measured on it is void.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The kernel's boot id; `None` where it cannot be read.
+    pub(crate) boot_id: Option<String>,
+    /// The time namespace of this process; `None` where the kernel has none.
+    pub(crate) time_namespace: Option<PathBuf>,
+}
+
+impl Place {
+    /// Reads both; some ten microseconds.
+    pub(crate) fn take() -> Self {
+        Self {
+            boot_id: fs::read_to_string(BOOT_ID_FILE).ok(),
+            time_namespace: fs::read_link(TIME_NAMESPACE_LINK).ok(),
+        }
+    }
+
+    /// Whether it is another one; what cannot be read accuses nobody.
+    fn differs(&self, other: &Self) -> bool {
+        let boot_ids = self.boot_id.as_ref().zip(other.boot_id.as_ref());
+        let namespaces = self.time_namespace.as_ref().zip(other.time_namespace.as_ref());
+        boot_ids.is_some_and(|(a, b)| a != b) || namespaces.is_some_and(|(a, b)| a != b)
+    }
+}
+
+/// Spec: random(4).
+const BOOT_ID_FILE: &str = "/proc/sys/kernel/random/boot_id";
+/// Spec: time_namespaces(7).
+const TIME_NAMESPACE_LINK: &str = "/proc/self/ns/time";
+
+/// Compares the clocks, at every lease and once a second.
 ///
 /// | seen since the last look | verdict |
 /// |---|---|
 /// | wall and boot clock moved apart by more than 250 ms | [`ClockFault::WallMoved`] |
 /// | raw clock ran ahead of the boot clock by more than 250 ms and 0.5 % | [`ClockFault::BootChanged`] |
+/// | boot id or time namespace is another one | [`ClockFault::BootChanged`] |
 /// | boot clock ran ahead of the raw clock | nothing: the machine was suspended, and the lease aged with it |
 #[derive(Debug, Default)]
 pub(crate) struct ClockWatch {
@@ -86,6 +121,7 @@ pub(crate) struct ClockWatch {
     last: Option<Readings>,
     /// An older look for the raw clock: a slow boot clock shows only over several seconds.
     base: Option<Readings>,
+    place: Option<Place>,
 }
 
 /// How long one base of comparison with the raw clock lasts; bounds what honest rates add up to.
@@ -102,6 +138,12 @@ impl ClockWatch {
             self.base = Some(now);
         }
         fault
+    }
+
+    /// Takes a look at where the clocks are; the first only records.
+    pub(crate) fn look_at(&mut self, place: Place) -> Option<ClockFault> {
+        let last = self.place.replace(place.clone())?;
+        last.differs(&place).then_some(ClockFault::BootChanged)
     }
 }
 

@@ -30,7 +30,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use self::fetch::{Done, Way};
-use crate::clock::{BootClock, ClockWatch, Readings};
+use crate::clock::{BootClock, ClockWatch, Place, Readings};
 use crate::direct::Direct;
 use crate::metrics::bump;
 use crate::shared::Shared;
@@ -48,6 +48,8 @@ const PANIC_PAUSE_MAX: Duration = Duration::from_secs(30);
 const PANIC_MEMORY: Duration = Duration::from_secs(300);
 /// Limit: how far the controller's clock may be ahead of what the last lease makes possible.
 const CONTROLLER_AHEAD_MAX: Duration = Duration::from_millis(250);
+/// A token from the future costs a lease once in this time; after that it is the issuer's clock that is wrong.
+const TOKEN_BLAME_PAUSE: Duration = Duration::from_secs(60);
 /// Limit: a stop does not wait longer for what runs beside the driver.
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
 
@@ -86,6 +88,8 @@ pub(crate) struct Driver {
     reports: mpsc::Sender<Report>,
     reporter: JoinHandle<()>,
     clocks: ClockWatch,
+    /// No token from the future accuses the clock before this.
+    blames_tokens_from: BootNs,
     keys: Vec<Option<Arc<KeySet>>>,
     looked_at: BootNs,
     panics: Panics,
@@ -117,6 +121,7 @@ impl Driver {
             reports,
             reporter,
             clocks: ClockWatch::default(),
+            blames_tokens_from: BootNs(0),
             keys: Vec::new(),
             looked_at: BootNs(0),
             panics: Panics::default(),
@@ -303,7 +308,7 @@ impl Driver {
             }
         };
         bump(&self.shared.counters.lease_grants);
-        let fault = Readings::take().and_then(|readings| self.clocks.look(readings));
+        let fault = self.clock_fault(Readings::take(), Place::take());
         let ahead = self.machine.published().lease.is_some_and(|lease| {
             grant.tick.controller_time > lease.latest(BootClock.now()).plus(CONTROLLER_AHEAD_MAX)
         });
@@ -351,6 +356,25 @@ impl Driver {
         self.feed(|machine, now| machine.handle_link(now, link));
     }
 
+    fn clock_fault(&mut self, readings: Option<Readings>, place: Place) -> Option<ClockFault> {
+        let moved = readings.and_then(|readings| self.clocks.look(readings));
+        self.clocks.look_at(place).or(moved)
+    }
+
+    /// INVARIANT (S15): a contradiction between clocks ends the lease that was measured on one of them, also
+    /// while no grant comes that would show it.
+    fn check_clocks(&mut self, now: BootNs, readings: Option<Readings>, place: Place) {
+        let mut fault = self.clock_fault(readings, place);
+        if self.shared.take_future_token() && now >= self.blames_tokens_from {
+            // Why not each time: an issuer whose own clock is ahead must not take every lease away.
+            self.blames_tokens_from = now.plus(TOKEN_BLAME_PAUSE);
+            fault = fault.or(Some(ClockFault::TokenFromFuture));
+        }
+        if let Some(fault) = fault {
+            self.feed(|machine, now| machine.handle_clock_fault(now, fault));
+        }
+    }
+
     /// Looks at what has no signal of its own.
     fn look(&mut self) {
         if let Some(at) = self.shared.take_first_deny() {
@@ -361,6 +385,7 @@ impl Driver {
             return;
         }
         self.looked_at = now;
+        self.check_clocks(now, Readings::take(), Place::take());
         let directory = self.shared.keys();
         let issuers = directory.health().into_iter().map(|source| directory.keys(&source.issuer));
         let keys: Vec<_> = issuers.collect();

@@ -4,7 +4,7 @@
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use rescind_core::decide::{self, Bearer, Decision, Enforcement, Published, Reason, TokenFacts, TokenFault};
@@ -67,6 +67,8 @@ pub(crate) struct Shared {
     tokens: TokenCache,
     /// Wall clock of the first deny by a record that the driver has not taken yet; zero: none.
     first_deny_ms: AtomicI64,
+    /// A token that an issuer signed is from the future, by the time that the lease gives; the driver judges it.
+    has_future_token: AtomicBool,
     /// What stands against being fresh, in words.
     fault: ArcSwapOption<String>,
     pub(crate) counters: Counters,
@@ -96,6 +98,7 @@ impl Shared {
             key_generation: AtomicU64::new(1),
             tokens,
             first_deny_ms: AtomicI64::new(0),
+            has_future_token: AtomicBool::new(false),
             fault: ArcSwapOption::empty(),
             counters: Counters::default(),
         }
@@ -145,7 +148,12 @@ impl Shared {
         let now = lease.latest(BootClock.now()).floor_s();
         match self.verify_new(token, now, generation) {
             Ok(verified) => self.judge(published, verified.bearer(), ask),
-            Err(error) => self.refuse(published, &lease, ask.action, fault_of(error)),
+            Err(error) => {
+                if error == TokenError::IssuedInFuture {
+                    self.blame_clock();
+                }
+                self.refuse(published, &lease, ask.action, fault_of(error))
+            }
         }
     }
 
@@ -241,6 +249,16 @@ impl Shared {
         (at != 0).then_some(UnixMs(at))
     }
 
+    /// A token from the future came.
+    pub(crate) fn blame_clock(&self) {
+        self.has_future_token.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a token from the future came since the last call.
+    pub(crate) fn take_future_token(&self) -> bool {
+        self.has_future_token.load(Ordering::Relaxed) && self.has_future_token.swap(false, Ordering::Relaxed)
+    }
+
     /// Lets decisions read `published` from now on.
     pub(crate) fn publish(&self, published: Arc<Published>) {
         let heads = published.heads;
@@ -303,6 +321,7 @@ const fn by_record(reason: Reason) -> bool {
         | Reason::DisabledIdentity => true,
         Reason::Entitled
         | Reason::NotReady
+        | Reason::NotFresh
         | Reason::StaleStrict
         | Reason::Token(_)
         | Reason::EntitlementAbsent

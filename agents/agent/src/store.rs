@@ -10,11 +10,13 @@
 //! |---|---|---|
 //! | starting | folder locked by another process, not writable | memory, tried again after a minute |
 //! | starting | damaged, other version, other chain | folder removed, disk (empty) |
+//! | starting | below the floor ([`floor`]), or the floor cannot be read | folder removed, disk (empty) |
 //! | starting | fine | disk (restored) |
 //! | disk | write fails or panics | folder removed, memory, tried again after a minute |
 //! | memory | a minute is over | disk (everything is written again) |
 
 mod disk;
+mod floor;
 mod format;
 #[cfg(test)]
 mod tests;
@@ -28,11 +30,12 @@ use std::time::Duration;
 use rescind_core::agent::Restored;
 use rescind_core::decide::Published;
 use rescind_core::ids::ChainId;
-use rescind_core::position::Heads;
+use rescind_core::position::{Heads, Position};
 use rescind_core::time::BootNs;
 use tokio::sync::{oneshot, watch};
 
 use self::disk::{Disk, DiskError};
+use self::floor::{Floor, Found};
 use crate::clock::BootClock;
 
 /// Shortest time from one write to the next: five a second, whatever arrives.
@@ -57,6 +60,15 @@ pub(crate) enum StoreError {
     Disk(#[from] DiskError),
     #[error("the store panicked")]
     Panic,
+    #[error(
+        "it is older than what was acknowledged as durable (it holds deny {deny}, grant {grant}); somebody put back \
+         a copy"
+    )]
+    BelowFloor { deny: Position, grant: Position },
+    #[error("the file `floor` beside it cannot be read, so it may be too old")]
+    FloorInDoubt,
+    #[error("what was acknowledged as durable cannot be noted in the file `floor`")]
+    Floor(#[source] std::io::Error),
 }
 
 /// How the store fares.
@@ -128,6 +140,7 @@ impl Store {
             state: sender,
             secret: fresh,
             disk: None,
+            floor: Floor::default(),
             unwritten: None,
             retry_at: BootClock.now().plus(RETRY_PAUSE),
         };
@@ -212,6 +225,8 @@ struct Keeper {
     state: watch::Sender<StoreState>,
     secret: [u8; 16],
     disk: Option<Disk>,
+    /// What was acknowledged as durable, in this run or before.
+    floor: Floor,
     /// What a failed store has not got.
     unwritten: Option<Arc<Published>>,
     /// No store is made before this.
@@ -245,7 +260,23 @@ impl Keeper {
 
     /// Opens the store, or a new one in its place, or none.
     fn start(&mut self) -> Option<Restored> {
-        let found = caught(|| Disk::open(&self.folder, &self.chain));
+        let is_in_doubt = match Floor::load(&self.folder, &self.chain) {
+            Found::Nothing => false,
+            Found::Doubt => true,
+            Found::Floor(floor) => {
+                self.floor = floor;
+                false
+            }
+        };
+        let floor = self.floor;
+        let found = caught(|| match Disk::open(&self.folder, &self.chain)? {
+            Some(_) if is_in_doubt => Err(StoreError::FloorInDoubt),
+            Some((_, restored)) if !floor.is_reached(&restored.heads) => Err(StoreError::BelowFloor {
+                deny: restored.heads.deny.position,
+                grant: restored.heads.grant.position,
+            }),
+            found => Ok(found),
+        });
         let damage = match found {
             Ok(Some((disk, restored))) => {
                 self.secret = *disk.secret();
@@ -260,7 +291,7 @@ impl Keeper {
                 self.give_up(&error);
                 return None;
             }
-            Err(error @ (StoreError::Disk(_) | StoreError::Panic)) => Some(error),
+            Err(error) => Some(error),
         };
         if let Some(error) = damage {
             self.discard(&error);
@@ -285,8 +316,15 @@ impl Keeper {
             self.unwritten = Some(published);
             return;
         };
-        match caught(|| disk.write(&published).map_err(StoreError::Disk)) {
+        let floor = self.floor.raised(&published.heads);
+        let written = caught(|| disk.write(&published).map_err(StoreError::Disk)).and_then(|()| {
+            // INVARIANT (S5): noted before anybody is told that it is durable.
+            let is_same = floor == self.floor;
+            if is_same { Ok(()) } else { floor.store(&self.folder, &self.chain).map_err(StoreError::Floor) }
+        });
+        match written {
             Ok(()) => {
+                self.floor = floor;
                 let durable = published.heads;
                 self.state.send_modify(|state| {
                     let (writes, discarded) = (state.writes.saturating_add(1), state.discarded);

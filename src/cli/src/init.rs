@@ -4,6 +4,7 @@
 
 mod add;
 mod credentials;
+mod direct;
 mod files;
 mod plan;
 mod render;
@@ -20,7 +21,7 @@ use rescind_core::ids::ChainId;
 pub(crate) use add::add_agent;
 use credentials::{Minted, Signer};
 use files::{Folder, Staged};
-pub(crate) use plan::{IssuerPlan, Jwks, Plan};
+pub(crate) use plan::{DirectPlan, IssuerPlan, Jwks, Plan};
 use render::Users;
 
 use crate::fault::{Fault, chain};
@@ -74,6 +75,9 @@ pub(crate) fn create_with(dir: &Path, plan: &Plan, extra: &[(&str, String)]) -> 
         identity.write(folder)?;
     }
     let users = Users::of(&minted);
+    if let Some(direct) = &plan.direct {
+        direct::write(folder, &plan.realm, direct)?;
+    }
     write_public(folder, &signer, plan, minted, &users, &dir)?;
     for (name, text) in extra {
         folder.public(name, text)?;
@@ -97,7 +101,8 @@ fn write_public(
     folder.public("controller.toml", &render::controller(plan, &minted))?;
     folder.public("cli.toml", &render::cli(plan))?;
     for agent in &plan.agents {
-        let text = render::agent(agent, &plan.nats_url, &plan.issuers, plan.lease);
+        let direct = plan.direct.as_ref().map(DirectPlan::url);
+        let text = render::agent(agent, &plan.nats_url, direct.as_deref(), &plan.issuers, plan.lease);
         folder.public(&format!("agents/{}.toml", agent.id), &text)?;
     }
     let certs = minted.into_iter().map(|identity| identity.cert);

@@ -10,7 +10,7 @@ mod tests;
 
 pub(crate) use ask::ask;
 pub(crate) use bind::Bound;
-pub(crate) use serve::serve;
+pub(crate) use serve::{Answer, serve};
 
 use serde_json::{Value, json};
 

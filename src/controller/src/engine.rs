@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rescind_codec::{NonceTree, SignedTick};
-use rescind_core::controller::ledger::{Alarm, Ledger, Placed, Taken};
+use rescind_core::controller::ledger::{Ledger, Placed, Taken};
 use rescind_core::controller::refusal::Deposed;
 use rescind_core::controller::sequencer::{ControllerOutput, Outcome, Sequencer};
 use rescind_core::controller::{Now, Ticket};
@@ -220,7 +220,7 @@ impl Engine {
         });
         if let Some(alarm) = outcome.alarm {
             self.metrics.alarm(alarm.word());
-            if alarm == Alarm::Regressed {
+            if outcome.has_regressed {
                 self.metrics.invariants().note("S5");
             }
             tracing::warn!(%agent, alarm = alarm.word(), "an agent's report is suspicious");

@@ -2,8 +2,12 @@
 //!
 //! One program for all, since each would link the whole system again.
 
+#[path = "end_to_end/at_least.rs"]
+mod at_least;
 #[path = "end_to_end/board.rs"]
 mod board;
+#[path = "end_to_end/direct.rs"]
+mod direct;
 #[path = "end_to_end/directives.rs"]
 mod directives;
 #[path = "end_to_end/disk.rs"]

@@ -41,6 +41,12 @@ impl TestController {
         self.controller.url()
     }
 
+    /// Where its direct path is, if it has one.
+    #[must_use]
+    pub fn direct_addr(&self) -> Option<std::net::SocketAddr> {
+        self.controller.direct_addr()
+    }
+
     /// Stops it in order.
     pub async fn stop(self) {
         self.controller.stop().await;

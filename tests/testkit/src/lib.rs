@@ -12,6 +12,7 @@
 pub mod agent;
 pub mod api;
 pub mod controller;
+pub mod direct;
 pub mod error;
 pub mod issuer;
 pub mod process;
@@ -23,6 +24,7 @@ pub mod wait;
 
 pub use agent::TestAgent;
 pub use api::{Accepted, Answer, Api};
+pub use direct::{Impostor, write_certificates};
 pub use error::{KitError, KitResult, chain};
 pub use issuer::{AUDIENCE, TestIssuer, now_ms, now_s, unique};
 pub use process::Process;

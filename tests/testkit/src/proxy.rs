@@ -55,6 +55,7 @@ enum Direction {
 pub struct FaultProxy {
     address: SocketAddr,
     mode: watch::Sender<LinkMode>,
+    target: watch::Sender<SocketAddr>,
     task: JoinHandle<()>,
 }
 
@@ -69,8 +70,9 @@ impl FaultProxy {
             .map_err(KitError::because("listen for a proxy"))?;
         let address = listener.local_addr().map_err(KitError::because("read the proxy's address"))?;
         let (mode, watched) = watch::channel(LinkMode::Open);
-        let task = tokio::spawn(serve(listener, target, watched));
-        Ok(Self { address, mode, task })
+        let (target, targets) = watch::channel(target);
+        let task = tokio::spawn(serve(listener, targets, watched));
+        Ok(Self { address, mode, target, task })
     }
 
     /// Where the client connects, `nats://127.0.0.1:<port>`.
@@ -90,6 +92,11 @@ impl FaultProxy {
         self.mode.send_replace(mode);
     }
 
+    /// Forwards new connections to another server; those that exist stay.
+    pub fn retarget(&self, target: SocketAddr) {
+        self.target.send_replace(target);
+    }
+
     /// The same as setting [`LinkMode::Open`].
     pub fn heal(&self) {
         self.set(LinkMode::Open);
@@ -102,7 +109,7 @@ impl Drop for FaultProxy {
     }
 }
 
-async fn serve(listener: TcpListener, target: SocketAddr, mode: watch::Receiver<LinkMode>) {
+async fn serve(listener: TcpListener, target: watch::Receiver<SocketAddr>, mode: watch::Receiver<LinkMode>) {
     // Why a set: ending this task ends every connection with it.
     let mut connections = JoinSet::new();
     loop {
@@ -110,6 +117,7 @@ async fn serve(listener: TcpListener, target: SocketAddr, mode: watch::Receiver<
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
                 if *mode.borrow() != LinkMode::Cut {
+                    let target = *target.borrow();
                     connections.spawn(connection(client, target, mode.clone()));
                 }
             }

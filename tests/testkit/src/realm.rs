@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     path::Path,
     sync::{Arc, PoisonError, RwLock},
 };
@@ -28,6 +28,9 @@ use crate::{
 mod files;
 mod plan;
 
+/// Where the proxy of the direct path leads before there is a controller.
+const NOWHERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1));
+
 pub use files::{RealmFiles, unknown_key, unknown_nkey};
 pub use plan::{BusAuth, RealmBuilder};
 
@@ -39,6 +42,7 @@ pub use plan::{BusAuth, RealmBuilder};
 pub struct TestRealm {
     agents: BTreeMap<String, TestAgent>,
     controller: Option<TestController>,
+    direct: Option<FaultProxy>,
     issuer: TestIssuer,
     nats: NatsProcess,
     plan: RealmBuilder,
@@ -63,11 +67,13 @@ impl TestRealm {
         let nats = block_in_place(|| start_nats(dir.path(), &made.server_conf))?;
         let issuer = TestIssuer::start().await?;
         files::write_controller(&made.files, &plan, &nats.client_url(), issuer.url())?;
+        let direct = if plan.direct { Some(FaultProxy::start(NOWHERE).await?) } else { None };
         let mut agents = BTreeMap::new();
         for agent in &plan.agents {
             let proxy = if agent.proxied { Some(FaultProxy::start(nats.address()).await?) } else { None };
             let url = proxy.as_ref().map_or_else(|| nats.client_url(), FaultProxy::url);
-            files::write_agent(&made.files, &plan, agent, &url, &issuer)?;
+            let direct = direct.as_ref().map(|proxy| format!("https://{}", proxy.address()));
+            files::write_agent(&made.files, &plan, agent, &url, direct, &issuer)?;
             let config = made.files.agent_toml(&agent.id);
             agents.insert(agent.id.clone(), TestAgent::new(agent.id.clone(), config, proxy));
         }
@@ -75,6 +81,7 @@ impl TestRealm {
         let mut realm = Self {
             agents,
             controller: None,
+            direct,
             issuer,
             nats,
             plan,
@@ -114,8 +121,19 @@ impl TestRealm {
     pub async fn start_controller(&mut self) -> KitResult {
         let started = soon("the controller", TestController::start(&self.files.controller_toml())).await??;
         self.serve_at(&started.url());
+        if let (Some(proxy), Some(address)) = (&self.direct, started.direct_addr()) {
+            proxy.retarget(address);
+        }
         self.controller = Some(started);
         Ok(())
+    }
+
+    /// The proxy before the direct path.
+    ///
+    /// # Errors
+    /// The realm was not built with [`RealmBuilder::direct`].
+    pub fn direct(&self) -> KitResult<&FaultProxy> {
+        self.direct.as_ref().ok_or_else(|| KitError::new("this realm has no direct path"))
     }
 
     /// Stops the controller in order.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use rescind_core::agent::ClockFault;
 
-use super::{BootClock, ClockWatch, Readings, wall_ms};
+use super::{BootClock, ClockWatch, Place, Readings, wall_ms};
 
 const S: u64 = 1_000_000_000;
 const MS: u64 = 1_000_000;
@@ -125,4 +125,44 @@ fn reading_costs_well_under_a_microsecond() {
     println!("{} ns per read", each.as_nanos());
     // Why so loose: a virtual machine without a user-space clock pays a system call, and tests share the CPU.
     assert!(each < Duration::from_micros(20));
+}
+
+#[test]
+fn fault_boot_id_or_time_namespace_changed_is_found_and_told_once() {
+    let place = |boot: &str, namespace: &str| Place {
+        boot_id: Some(boot.to_owned()),
+        time_namespace: Some(namespace.into()),
+    };
+    for other in [place("b", "time:[1]"), place("a", "time:[2]")] {
+        let mut watch = ClockWatch::default();
+        assert_eq!(watch.look_at(place("a", "time:[1]")), None);
+        assert_eq!(watch.look_at(place("a", "time:[1]")), None);
+        assert_eq!(watch.look_at(other.clone()), Some(ClockFault::BootChanged));
+        assert_eq!(watch.look_at(other), None);
+    }
+}
+
+#[test]
+fn a_place_that_cannot_be_read_accuses_nobody() {
+    let mut watch = ClockWatch::default();
+    assert_eq!(watch.look_at(Place::take()), None);
+    assert_eq!(watch.look_at(Place::default()), None);
+    assert_eq!(watch.look_at(Place::take()), None);
+    assert_eq!(watch.look_at(Place::take()), None);
+}
+
+#[test]
+fn fault_wall_clock_slewed_by_ten_percent_is_found_and_a_raw_clock_beside_it_is_not() {
+    for wall_rate in [90, 110] {
+        let mut watch = ClockWatch::default();
+        let found = (0..=5).find(|second| {
+            let boot = second * S;
+            watch.look(at(boot, boot, boot / 100 * wall_rate)).is_some()
+        });
+        // A tenth of a second every second: between two looks that far apart it is a slew, not a step.
+        assert_eq!(found, None, "freshness does not depend on the wall clock");
+        let mut watch = ClockWatch::default();
+        watch.look(at(0, 0, 0));
+        assert_eq!(watch.look(at(5 * S, 5 * S, 5 * S / 100 * wall_rate)), Some(ClockFault::WallMoved));
+    }
 }

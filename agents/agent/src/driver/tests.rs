@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rescind_bus::{Bus, BusConfig, FeedLimits, Subjects};
 use rescind_codec::{RealmPin, SecretKey, TrustBundle};
-use rescind_core::agent::{AgentConfig, AgentMachine};
+use rescind_core::agent::{AgentConfig, AgentFault, AgentMachine, AgentOutput, ClockFault};
 use rescind_core::decide::{Enforcement, Published, StalePolicies};
 use rescind_core::ids::{AgentId, ChainId, InstanceId, ServiceName};
 use rescind_core::key::KeyHasher;
@@ -18,7 +18,7 @@ use rescind_token::{Algorithm, IssuerPolicyInput, JwksSource, KeyDirectory, Trus
 use tokio_util::sync::CancellationToken;
 
 use super::{Driver, PANIC_PAUSE, PANIC_PAUSE_MAX, Parts, Wire};
-use crate::clock::BootClock;
+use crate::clock::{BootClock, Place, Readings};
 use crate::shared::{Shared, SharedParts};
 use crate::store::Store;
 use crate::token_cache::TokenCache;
@@ -133,4 +133,91 @@ async fn a_driver_that_ends_leaves_nothing_fresh() {
     cancel.cancel();
     tokio::time::timeout(Duration::from_secs(10), world.driver.run(cancel)).await.unwrap();
     assert_eq!(world.shared.published().freshness(BootClock.now()), Freshness::Unsynced);
+}
+
+const S: u64 = 1_000_000_000;
+
+fn readings(boot: u64, raw: u64, wall: u64) -> Option<Readings> {
+    Some(Readings { boot_ns: boot, raw_ns: raw, wall_ns: 1_700_000_000 * S + wall })
+}
+
+/// Clock faults that the machine raised, and whether it forgot its nonces: it asks again at once.
+fn raised(driver: &mut Driver) -> (Vec<ClockFault>, bool) {
+    let (mut faults, mut asks) = (Vec::new(), false);
+    while let Some(output) = driver.machine.poll_output() {
+        match output {
+            AgentOutput::Fault(AgentFault::Clock(fault)) => faults.push(fault),
+            AgentOutput::AskLease => asks = true,
+            _ => {}
+        }
+    }
+    (faults, asks)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_clock_contradictions_take_the_lease_without_waiting_for_a_grant() {
+    let mut world = world().await;
+    let place = Place::take();
+    let driver = &mut world.driver;
+    raised(driver);
+    let cases = [
+        (
+            "wall clock an hour ahead",
+            readings(11 * S, 11 * S, 3611 * S),
+            place.clone(),
+            ClockFault::WallMoved,
+        ),
+        ("wall clock an hour back", readings(12 * S, 12 * S, 12 * S), place.clone(), ClockFault::WallMoved),
+        (
+            "boot clock ten percent slow",
+            readings(21 * S, 22 * S, 21 * S),
+            place.clone(),
+            ClockFault::BootChanged,
+        ),
+        ("other boot", readings(22 * S, 23 * S, 22 * S), other_boot(), ClockFault::BootChanged),
+    ];
+    driver.check_clocks(BootNs(10 * S), readings(10 * S, 10 * S, 10 * S), place);
+    assert_eq!(raised(driver), (Vec::new(), false));
+    for (name, readings, place, fault) in cases {
+        driver.check_clocks(BootNs(10 * S), readings, place);
+        assert_eq!(raised(driver), (vec![fault], true), "{name}");
+    }
+}
+
+fn other_boot() -> Place {
+    Place { boot_id: Some("another".to_owned()), ..Place::take() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_suspend_ages_the_lease_and_raises_nothing() {
+    let mut world = world().await;
+    raised(&mut world.driver);
+    world.driver.check_clocks(BootNs(10 * S), readings(10 * S, 10 * S, 10 * S), Place::take());
+    world.driver.check_clocks(BootNs(700 * S), readings(700 * S, 11 * S, 700 * S), Place::take());
+    assert_eq!(raised(&mut world.driver).0, []);
+    make_fresh(&world.shared);
+    let lease = world.shared.published().lease.unwrap();
+    let woken = lease.asked_at.plus(Duration::from_secs(600));
+    assert_eq!(world.shared.published().freshness(woken), Freshness::Stale, "the first look after the wake");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_token_from_the_future_takes_the_lease_once_a_minute() {
+    let mut world = world().await;
+    raised(&mut world.driver);
+    let at = |seconds: u64| (BootNs(seconds * S), readings(seconds * S, seconds * S, seconds * S));
+    for (second, shown, faults) in [
+        (10, false, vec![]),
+        (11, true, vec![ClockFault::TokenFromFuture]),
+        (12, true, vec![]),
+        (70, true, vec![]),
+        (72, true, vec![ClockFault::TokenFromFuture]),
+    ] {
+        if shown {
+            world.shared.blame_clock();
+        }
+        let (now, readings) = at(second);
+        world.driver.check_clocks(now, readings, Place::take());
+        assert_eq!(raised(&mut world.driver).0, faults, "second {second}");
+    }
 }

@@ -417,3 +417,61 @@ fn warm_start_of_a_million() {
     println!("load {:?}, of it {cpu_ms} ms of CPU time", clock.now().since(begin));
     assert!(equal(&restored, &view, 1));
 }
+
+/// S5: a store that somebody put back from an older copy is older than what was acknowledged as durable.
+#[tokio::test]
+async fn s5_a_store_that_was_put_back_is_thrown_away_and_says_so() {
+    let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let view = full_view(0..5);
+    let (store, _) = opened(dir.path()).await;
+    store.persist(published(&view, 1));
+    until(&store, |state| state.durable == heads(1)).await;
+    store.stop().await;
+    copy_tree(&sled_folder(dir.path()), &sled_folder(copy.path()));
+    let (store, _) = opened(dir.path()).await;
+    store.persist(published(&view, 2));
+    until(&store, |state| state.durable == heads(2)).await;
+    store.stop().await;
+    fs::remove_dir_all(sled_folder(dir.path())).unwrap();
+    copy_tree(&sled_folder(copy.path()), &sled_folder(dir.path()));
+    let (store, loaded) = opened(dir.path()).await;
+    assert!(loaded.restored.is_none());
+    let state = until(&store, |state| state.on_disk).await;
+    assert_eq!(state.discarded, 1);
+    assert!(state.trouble.unwrap().contains("older than what was acknowledged"));
+    store.persist(published(&view, 2));
+    until(&store, |state| state.durable == heads(2)).await;
+    store.stop().await;
+    let (store, loaded) = opened(dir.path()).await;
+    assert!(equal(&loaded.restored.unwrap(), &view, 2));
+    store.stop().await;
+}
+
+/// S5: whoever cannot tell what was acknowledged believes nothing.
+#[tokio::test]
+async fn s5_a_store_with_a_damaged_floor_is_thrown_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let view = full_view(0..5);
+    let (store, _) = opened(dir.path()).await;
+    store.persist(published(&view, 1));
+    until(&store, |state| state.durable == heads(1)).await;
+    store.stop().await;
+    fs::write(dir.path().join("floor"), "rescind-floor 1\nte").unwrap();
+    let (store, loaded) = opened(dir.path()).await;
+    assert!(loaded.restored.is_none());
+    let state = until(&store, |state| state.on_disk).await;
+    assert!(state.trouble.unwrap().contains("`floor`"));
+    store.stop().await;
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_tree(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

@@ -1,10 +1,13 @@
 //! Arguments of the commands that ask a running agent.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
+use rescind_core::ids::RecordId;
 
 use super::look::ClientArgs;
+use super::value;
 
 /// One query.
 #[derive(Debug, Args)]
@@ -24,6 +27,12 @@ pub(crate) struct QueryArgs {
     /// The tenant that the request is for.
     #[arg(long, value_name = "ID")]
     pub(crate) tenant: Option<String>,
+    /// Answer on a state that holds this change, by the id that it was accepted with (`deny-1-3`); may be repeated.
+    #[arg(long, value_name = "ID")]
+    pub(crate) at_least: Vec<RecordId>,
+    /// How long to wait for --at-least; then the answer is deny, `not_fresh`.
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = value::duration)]
+    pub(crate) at_least_wait: Duration,
 }
 
 /// `rescind decide`.

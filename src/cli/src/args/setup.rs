@@ -52,6 +52,10 @@ pub(crate) struct NewArgs {
     /// Where the controller serves its HTTP API.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7420")]
     pub(crate) listen: SocketAddr,
+    /// Where the controller serves agents directly over TLS, for when the bus does not answer: an address, `off`, or
+    /// `auto`: two ports after --listen.
+    #[arg(long, value_name = "ADDRESS", default_value = "auto")]
+    pub(crate) direct_listen: String,
     /// How long a view counts as fresh without a new proof, 2s to 30s.
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = value::duration)]
     pub(crate) lease: Duration,

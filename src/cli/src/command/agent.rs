@@ -2,8 +2,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rescind_agent::{Agent, AgentConfig, Query};
+use rescind_agent::{Agent, AgentConfig, Explained, Query};
+use rescind_core::ids::RecordId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -52,6 +54,13 @@ pub(super) async fn connect(config: AgentConfig) -> Result<Agent, Fault> {
         .map_err(|error| Fault::internal("start", format!("starting the agent: {}", chain(&error))))
 }
 
+/// Limit: changes that one question names.
+const AT_LEAST_MAX: usize = 64;
+/// How long a question waits for them when it says nothing.
+const AT_LEAST_WAIT: Duration = Duration::from_secs(2);
+/// Limit: how long it may wait; whoever asks gives up after five seconds.
+const AT_LEAST_WAIT_MAX: Duration = Duration::from_secs(4);
+
 /// One line of the socket.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,18 +69,27 @@ struct Line {
     action: Option<String>,
     resource: Option<String>,
     tenant: Option<String>,
+    /// Ids of changes that the answer must hold.
+    #[serde(default)]
+    at_least: Vec<String>,
+    /// How long to wait for them.
+    wait_ms: Option<u64>,
     #[serde(default)]
     status: bool,
 }
 
 /// What the socket answers.
-pub(super) fn answers(agent: Agent) -> Arc<dyn Fn(&str) -> Value + Send + Sync> {
-    Arc::new(move |line| answer(&agent, line))
+pub(super) fn answers(agent: Agent) -> socket::Answer {
+    Arc::new(move |line| {
+        let (agent, line) = (agent.clone(), serde_json::from_str(line));
+        Box::pin(async move { answer(&agent, line).await })
+    })
 }
 
-fn answer(agent: &Agent, line: &str) -> Value {
-    const WANTED: &str = "send {\"token\",\"action\",\"resource\",\"tenant\"} or {\"status\":true}";
-    let line: Line = match serde_json::from_str(line) {
+async fn answer(agent: &Agent, line: Result<Line, serde_json::Error>) -> Value {
+    const WANTED: &str = "send {\"token\",\"action\",\"resource\",\"tenant\",\"at_least\",\"wait_ms\"} or \
+                          {\"status\":true}";
+    let line = match line {
         Ok(line) => line,
         // Why without the parser's words: they could quote the token.
         Err(_) => return error("bad_line", &format!("the line is not a question; {WANTED}")),
@@ -83,11 +101,23 @@ fn answer(agent: &Agent, line: &str) -> Value {
     let (Some(token), Some(action), Some(resource)) = (&line.token, &line.action, &line.resource) else {
         return error("bad_line", &format!("a part of the question is missing; {WANTED}"));
     };
-    decision(agent, &Query { token, action, resource, tenant: line.tenant.as_deref() })
+    let query = Query { token, action, resource, tenant: line.tenant.as_deref() };
+    if line.at_least.is_empty() {
+        return decision(&agent.explain(&query));
+    }
+    if line.at_least.len() > AT_LEAST_MAX {
+        return error("bad_line", "at_least names too many changes; the newest of each lane is enough");
+    }
+    let wait = line.wait_ms.map_or(AT_LEAST_WAIT, Duration::from_millis).min(AT_LEAST_WAIT_MAX);
+    let ids: Result<Vec<RecordId>, _> = line.at_least.iter().map(|id| id.parse()).collect();
+    let Ok(ids) = ids else {
+        return error("bad_line", "at_least holds something that is no id of a change; write `deny-1-3`");
+    };
+    let at_least: Vec<_> = ids.iter().map(|id| (id.lane(), id.position())).collect();
+    decision(&agent.explain_at_least(&query, &at_least, wait).await)
 }
 
-fn decision(agent: &Agent, query: &Query<'_>) -> Value {
-    let explained = agent.explain(query);
+fn decision(explained: &Explained) -> Value {
     json!({
         "effect": explained.effect,
         "reason": explained.code,

@@ -31,8 +31,15 @@ pub(super) fn ended(decision: &Value) -> Exit {
 /// Asks the agent.
 pub(super) fn ask(query: &QueryArgs) -> Result<Value, Fault> {
     let token = read_token(&query.token_file)?;
-    let question =
+    let mut question =
         json!({"token": token, "action": query.action, "resource": query.resource, "tenant": query.tenant});
+    if !query.at_least.is_empty()
+        && let Some(question) = question.as_object_mut()
+    {
+        let ids: Vec<String> = query.at_least.iter().map(ToString::to_string).collect();
+        question.insert("at_least".to_owned(), json!(ids));
+        question.insert("wait_ms".to_owned(), json!(query.at_least_wait.as_millis()));
+    }
     let answer = socket::ask(&query.socket, "agent", &question)?;
     match answer.get("effect").and_then(Value::as_str) {
         Some("allow" | "deny") => Ok(answer),

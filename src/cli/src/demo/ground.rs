@@ -38,6 +38,8 @@ pub(super) fn realm() -> Result<PathBuf, Fault> {
         issuers: Vec::new(),
         nats_url: UNKNOWN_BROKER.to_owned(),
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        // Why none: the demo shows what the lease does for a service that nobody reaches.
+        direct: None,
         lease: rescind_core::lease::LEASE_DEFAULT,
     };
     Ok(init::create(&dir, &plan)?.dir)

@@ -56,7 +56,10 @@ impl DevIssuer {
             })
         };
         let audience = realm.service().to_owned();
-        let answer = Arc::new(move |line: &str| answer(&issuer, &audience, line));
+        let answer: socket::Answer = Arc::new(move |line: &str| {
+            let answer = answer(&issuer, &audience, line);
+            Box::pin(async move { answer })
+        });
         let tokens = tokio::spawn(socket::serve(bound, answer, stop.clone()));
         Ok(Self { tasks: vec![http, tokens], stop })
     }

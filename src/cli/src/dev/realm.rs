@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::value::{AgentSpec, EmitterSpec};
 use crate::fault::Fault;
-use crate::init::{self, IssuerPlan, Jwks, Plan};
+use crate::init::{self, DirectPlan, IssuerPlan, Jwks, Plan};
 use crate::output::Screen;
 use crate::settings::plain;
 
@@ -21,6 +21,7 @@ const DEV_FILE: &str = "dev.json";
 const NATS_PORT: u16 = 4222;
 const CONTROLLER_PORT: u16 = 7420;
 const ISSUER_PORT: u16 = 7421;
+const DIRECT_PORT: u16 = 7422;
 
 /// What a dev realm remembers beside the files of every realm.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -136,7 +137,8 @@ fn make(dir: &Path, service: &str) -> Result<(), Fault> {
         ["ir:all:16", "hr:disable,reinstate,grant,withdraw:5"].iter().map(|text| text.parse()).collect();
     let emitters =
         emitters.map_err(|error| Fault::internal("init", format!("cannot name the emitters: {error}")))?;
-    let [nats_port, controller_port, issuer_port] = free_ports([NATS_PORT, CONTROLLER_PORT, ISSUER_PORT])?;
+    let [nats_port, controller_port, issuer_port, direct_port] =
+        free_ports([NATS_PORT, CONTROLLER_PORT, ISSUER_PORT, DIRECT_PORT])?;
     let file = DevFile { service: service.to_owned(), agent: agent.id.to_string(), nats_port, issuer_port };
     let plan = Plan {
         realm: "dev".to_owned(),
@@ -150,6 +152,7 @@ fn make(dir: &Path, service: &str) -> Result<(), Fault> {
         }],
         nats_url: format!("nats://127.0.0.1:{nats_port}"),
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, controller_port)),
+        direct: Some(DirectPlan { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, direct_port)) }),
         lease: Duration::from_secs(5),
     };
     let text = serde_json::to_string_pretty(&file).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! Enrolling one more agent in an existing realm.
 
 use std::fs::File;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use serde::Deserialize;
 use super::credentials::{Minted, Signer};
 use super::files::Folder;
 use super::load_pin;
-use super::plan::{IssuerPlan, Jwks, check_nats_url, issuers_from};
+use super::plan::{DirectPlan, IssuerPlan, Jwks, check_nats_url, issuers_from};
 use super::render::{self, Users};
 use crate::args::value::AgentSpec;
 use crate::args::{AddAgentArgs, agent_spec};
@@ -49,14 +50,12 @@ pub(crate) fn add_agent(args: &AddAgentArgs) -> Result<Added, Fault> {
     let minted = Minted::agent(&signer, &agent)?;
     let toml = format!("agents/{}.toml", agent.id);
     check_new(&folder, &minted, &toml, &users, &attempt)?;
+    let controller: Existing = toml::from_str(&folder.read("controller.toml")?)
+        .map_err(|error| Fault::usage(format!("cannot use `controller.toml`: {}", error.message())))?;
+    let direct = controller.direct.as_ref().map(|direct| DirectPlan { listen: direct.listen }.url());
     let nats_url = match &args.nats_url {
         Some(url) => check_nats_url(url).map(|_| url.clone()).map_err(Fault::usage)?,
-        None => {
-            toml::from_str::<Existing>(&folder.read("controller.toml")?)
-                .map_err(|error| Fault::usage(format!("cannot use `controller.toml`: {}", error.message())))?
-                .nats
-                .url
-        }
+        None => controller.nats.url,
     };
     let mut issuers = issuers_from(&args.issuer)?;
     let neighbour = neighbour(&dir);
@@ -68,7 +67,7 @@ pub(crate) fn add_agent(args: &AddAgentArgs) -> Result<Added, Fault> {
     users.add(&minted);
     let realm = render::nats_realm(&signer.pin().realm, &users, &dir.join("data/nats"))?;
     minted.write(&folder)?;
-    folder.public(&toml, &render::agent(&agent, &nats_url, &issuers, lease))?;
+    folder.public(&toml, &render::agent(&agent, &nats_url, direct.as_deref(), &issuers, lease))?;
     folder.replace("trust.json", &bundle)?;
     folder.replace("nats-users.json", &users.to_json())?;
     folder.replace("nats-realm.conf", &realm)?;
@@ -149,6 +148,7 @@ fn extended(folder: &Folder, signer: &Signer, cert: &rescind_codec::KeyCert) -> 
 #[derive(Debug, Deserialize)]
 struct Existing {
     nats: ExistingNats,
+    direct: Option<ExistingDirect>,
     stale: Option<String>,
     #[serde(default)]
     issuers: Vec<ExistingIssuer>,
@@ -157,6 +157,17 @@ struct Existing {
 #[derive(Debug, Deserialize)]
 struct ExistingNats {
     url: String,
+}
+
+/// Of `controller.toml`; an agent's has no `listen`.
+#[derive(Debug, Deserialize)]
+struct ExistingDirect {
+    #[serde(default = "nowhere")]
+    listen: SocketAddr,
+}
+
+const fn nowhere() -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0)
 }
 
 #[derive(Debug, Deserialize)]

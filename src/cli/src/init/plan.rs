@@ -1,7 +1,7 @@
 //! What a realm is to hold, checked as a whole: every mistake is reported at once.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,6 +21,9 @@ const EMITTERS_DEFAULT: [&str; 2] = ["ir:all:16", "hr:disable,reinstate,grant,wi
 /// Algorithms without `--algorithm`: what nearly every issuer signs with.
 const ALGORITHMS_DEFAULT: [&str; 2] = ["RS256", "ES256"];
 
+/// From the port of the API to that of the direct path: 7420 and 7422.
+const DIRECT_PORT_STEP: u16 = 2;
+
 /// Name of the controller in a new realm.
 pub(super) const CONTROLLER: &str = "c1";
 
@@ -39,8 +42,53 @@ pub(crate) struct Plan {
     pub(crate) nats_url: String,
     /// Where the controller listens.
     pub(crate) listen: SocketAddr,
+    /// The direct path; `None`: agents have the bus alone.
+    pub(crate) direct: Option<DirectPlan>,
     /// Length of the lease, and of the agents' strict policy.
     pub(crate) lease: Duration,
+}
+
+/// Where agents reach the controller without the bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DirectPlan {
+    /// Where the controller listens; the port is not 0.
+    pub(crate) listen: SocketAddr,
+}
+
+impl DirectPlan {
+    /// Two ports after the API's; none where the system is to choose, since nobody could be told.
+    fn beside(listen: SocketAddr) -> Option<Self> {
+        let port = listen.port().checked_add(DIRECT_PORT_STEP).filter(|_| listen.port() != 0)?;
+        Some(Self { listen: SocketAddr::new(listen.ip(), port) })
+    }
+
+    fn parse(text: &str, listen: SocketAddr) -> Result<Option<Self>, String> {
+        match text {
+            "off" => Ok(None),
+            "auto" => Ok(Self::beside(listen)),
+            text => match text.parse::<SocketAddr>() {
+                Ok(listen) if listen.port() != 0 => Ok(Some(Self { listen })),
+                Ok(_) | Err(_) => Err(format!(
+                    "--direct-listen `{text}`: write an address with a port, `0.0.0.0:7422`, or `off`"
+                )),
+            },
+        }
+    }
+
+    /// Where agents on this machine find it; others need its name or address here.
+    pub(crate) fn url(&self) -> String {
+        format!("https://{}", reachable(self.listen))
+    }
+}
+
+/// Why: "every address" is where to listen, not where to connect to.
+pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        IpAddr::V4(_) | IpAddr::V6(_) => {}
+    }
+    address
 }
 
 /// Where keys come from, as the agents' configuration writes it.
@@ -77,6 +125,11 @@ impl Plan {
         let emitters = if args.emitters.is_empty() { defaults() } else { args.emitters.clone() };
         let emitters = sorted(emitters.iter().map(|text| emitter_spec(text)), &mut mistakes);
         let issuers = issuers(&args.issuer, &mut mistakes);
+        let direct = DirectPlan::parse(&args.direct_listen, args.listen);
+        let direct = direct.unwrap_or_else(|mistake| {
+            mistakes.push(mistake);
+            None
+        });
         let plan = Self {
             realm: args.realm.clone(),
             agents,
@@ -84,6 +137,7 @@ impl Plan {
             issuers,
             nats_url: args.nats_url.clone(),
             listen: args.listen,
+            direct,
             lease: args.lease,
         };
         plan.check(&mut mistakes);

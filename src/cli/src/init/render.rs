@@ -1,7 +1,7 @@
 //! The text of the configuration files.
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use rescind_bus::permissions::{BusUser, Role, ServerConfig};
 use serde::{Deserialize, Serialize};
 
 use super::credentials::Minted;
-use super::plan::{CONTROLLER, IssuerPlan, Jwks, Plan, check_nats_url};
+use super::direct;
+use super::plan::{CONTROLLER, IssuerPlan, Jwks, Plan, check_nats_url, reachable};
 use crate::args::value::AgentSpec;
 use crate::fault::{Fault, chain};
 
@@ -152,6 +153,17 @@ pub(super) fn controller(plan: &Plan, minted: &[Minted]) -> String {
         &format!("\n[nats]\nurl = {}\nnkey_file = \"secrets/nkeys/controller.nk\"", quoted(&plan.nats_url)),
     );
     push(&mut text, "\n[stream]\nreplicas = 1");
+    if let Some(plan) = &plan.direct {
+        push(
+            &mut text,
+            &format!(
+                "\n# Agents ask here when the bus does not answer.\n[direct]\nlisten = {}\ncert_file = {}\nkey_file = {}",
+                quoted(&plan.listen.to_string()),
+                quoted(direct::CERT_FILE),
+                quoted(direct::KEY_FILE)
+            ),
+        );
+    }
     for emitter in &plan.emitters {
         let hash = minted.iter().find(|minted| minted.name == emitter.name.as_str());
         let hash = hash.and_then(|minted| minted.token_sha256.clone()).unwrap_or_default();
@@ -171,7 +183,13 @@ pub(super) fn controller(plan: &Plan, minted: &[Minted]) -> String {
 }
 
 /// `agents/<id>.toml`.
-pub(super) fn agent(agent: &AgentSpec, nats_url: &str, issuers: &[IssuerPlan], lease: Duration) -> String {
+pub(super) fn agent(
+    agent: &AgentSpec,
+    nats_url: &str,
+    direct_url: Option<&str>,
+    issuers: &[IssuerPlan],
+    lease: Duration,
+) -> String {
     let id = agent.id.as_str();
     let mut text = format!(
         "# Run with: rescind agent --config {id}.toml --socket PATH, or load it with rescind_agent::AgentConfig.\n\
@@ -189,6 +207,18 @@ pub(super) fn agent(agent: &AgentSpec, nats_url: &str, issuers: &[IssuerPlan], l
         seconds(lease),
         quoted(nats_url),
     );
+    if let Some(url) = direct_url {
+        push(
+            &mut text,
+            &format!(
+                "\n# The controllers themselves, for when the bus does not answer.\n[direct]\nurls = [{}]\nca_file = {}\n\
+                 server_name = {}",
+                quoted(url),
+                quoted(&format!("../{}", direct::CA_FILE)),
+                quoted(direct::SERVER_NAME)
+            ),
+        );
+    }
     for issuer in issuers {
         push(&mut text, &format!("\n{}", issuer_table(issuer, agent.service.as_str())));
     }
@@ -216,13 +246,7 @@ fn issuer_table(issuer: &IssuerPlan, service: &str) -> String {
 
 /// `cli.toml`.
 pub(super) fn cli(plan: &Plan) -> String {
-    let mut address = plan.listen;
-    // Why: "every address" is where to listen, not where to connect to.
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        IpAddr::V4(_) | IpAddr::V6(_) => {}
-    }
+    let address = reachable(plan.listen);
     let emitter = plan.emitters.first().map(|emitter| emitter.name.to_string()).unwrap_or_default();
     format!(
         "# Found by --config, RESCIND_CONFIG, ./.rescind/cli.toml or ~/.config/rescind/cli.toml.\n\

@@ -66,6 +66,8 @@ fn a_realm_has_the_files_of_the_design_with_safe_modes() {
         "secrets/controller.key",
         "secrets/agent-pay-1.key",
         "secrets/emitter-ir.key",
+        "secrets/direct-ca.key",
+        "secrets/direct-controller.key",
         "secrets/nkeys/controller.nk",
         "secrets/nkeys/agent-orders-1.nk",
         "secrets/nkeys/emitter-hr.nk",
@@ -74,8 +76,16 @@ fn a_realm_has_the_files_of_the_design_with_safe_modes() {
     ] {
         assert_eq!(files[name].0, 0o600, "{name}");
     }
-    for name in ["realm.json", "trust.json", "controller.toml", "cli.toml", "nats.conf", "agents/pay-1.toml"]
-    {
+    for name in [
+        "direct/ca.pem",
+        "direct/controller.pem",
+        "realm.json",
+        "trust.json",
+        "controller.toml",
+        "cli.toml",
+        "nats.conf",
+        "agents/pay-1.toml",
+    ] {
         assert!(made.files.contains(&name.to_owned()), "{name}");
     }
     let listed = files.iter().filter(|(_, (_, bytes))| !bytes.is_empty()).count();
@@ -161,6 +171,7 @@ fn an_agent_is_enrolled_without_touching_existing_secrets() {
         toml.contains("https://idp.example/jwks.json") && toml.contains("service = \"payments\""),
         "{toml}"
     );
+    assert!(toml.contains("https://127.0.0.1:7422") && toml.contains("../direct/ca.pem"), "{toml}");
     let conf = String::from_utf8(after["nats-realm.conf"].1.clone()).unwrap();
     assert!(conf.contains("agent.pay-2.report") && conf.contains("agent.pay-1.report"), "{conf}");
     let pin = load_pin(&fs::read_to_string(dir.join("realm.json")).unwrap()).unwrap();
@@ -193,4 +204,32 @@ fn another_realms_root_is_refused() {
     fs::copy(two.join("secrets/root.key"), one.join("secrets/root.key")).unwrap();
     let fault = add_agent(&add_args(&one, "pay-2:payments")).unwrap_err();
     assert!(fault.to_string().contains("another realm"), "{fault}");
+}
+
+#[test]
+fn what_init_writes_for_the_direct_path_is_taken_by_controller_and_agent() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("prod");
+    create(&dir, &plan(&format!("{FULL} --direct-listen 0.0.0.0:7499"))).unwrap();
+    let controller = rescind_controller::ControllerConfig::load(&dir.join("controller.toml")).unwrap();
+    assert_eq!(controller.direct.unwrap().listen.to_string(), "0.0.0.0:7499");
+    let agent = fs::read_to_string(dir.join("agents/pay-1.toml")).unwrap();
+    assert!(agent.contains("https://127.0.0.1:7499"), "{agent}");
+    rescind_agent::AgentConfig::load(&dir.join("agents/pay-1.toml")).unwrap();
+    fs::write(dir.join("direct/controller.pem"), "not a certificate").unwrap();
+    let error = rescind_controller::ControllerConfig::load(&dir.join("controller.toml")).unwrap_err();
+    assert!(error.to_string().contains("direct.cert_file"), "{error}");
+}
+
+#[test]
+fn the_direct_path_can_be_left_out() {
+    let parent = tempfile::tempdir().unwrap();
+    for (name, line) in [("off", "--direct-listen off"), ("any", "--listen 127.0.0.1:0")] {
+        let dir = parent.path().join(name);
+        create(&dir, &plan(&format!("--agent a:s {line}"))).unwrap();
+        assert!(!dir.join("direct").exists());
+        assert!(!fs::read_to_string(dir.join("agents/a.toml")).unwrap().contains("[direct]"));
+    }
+    let wrong = Plan::from_args(&new_args("--direct-listen 7422")).unwrap_err();
+    assert!(wrong.to_string().contains("--direct-listen"), "{wrong}");
 }

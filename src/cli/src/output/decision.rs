@@ -132,6 +132,7 @@ fn reason(code: &str) -> String {
     let words = match code {
         "entitled" => "something held covers it, and nothing takes it away",
         "not_ready" => "the agent has no proof of being current since its start",
+        "not_fresh" => "the agent did not reach the change that was asked for in time",
         "stale.strict" => "the agent lost contact for longer than its stale policy allows",
         "token.invalid" => "the token is malformed, badly signed or not valid yet",
         "token.expired" => "the token has expired",

@@ -1,6 +1,7 @@
 //! Answering lines until told to stop.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +21,11 @@ const CONNECTIONS_MAX: usize = 64;
 /// Limit: a reader that takes no bytes for so long is cut off.
 const WRITE_WAIT: Duration = Duration::from_secs(5);
 
-/// Answers a line; never waits.
-pub(crate) type Answer = Arc<dyn Fn(&str) -> Value + Send + Sync>;
+/// An answer in the making; bounded in time.
+pub(crate) type Answering = Pin<Box<dyn Future<Output = Value> + Send>>;
+
+/// Answers a line.
+pub(crate) type Answer = Arc<dyn Fn(&str) -> Answering + Send + Sync>;
 
 /// Serves until `stop`; open connections are closed then, after the answer that is under way.
 pub(crate) async fn serve(bound: Bound, answer: Answer, stop: CancellationToken) {
@@ -70,7 +74,7 @@ async fn talk(mut stream: UnixStream, answer: &Answer, stop: &CancellationToken)
         let is_whole = line.last() == Some(&b'\n') || length < LINE_BYTES_MAX;
         let reply = match std::str::from_utf8(&line) {
             _ if !is_whole => error("too_long", &format!("the line is longer than {LINE_BYTES_MAX} bytes")),
-            Ok(text) => answer(text.trim()),
+            Ok(text) => answer(text.trim()).await,
             Err(_) => error("bad_line", "the line is not utf-8; send one json object in a line"),
         };
         timeout(WRITE_WAIT, write.write_all(format!("{reply}\n").as_bytes())).await??;

@@ -10,9 +10,12 @@ use super::*;
 
 fn spawn(path: &std::path::Path) -> (CancellationToken, tokio::task::JoinHandle<()>) {
     let stop = CancellationToken::new();
-    let echo = Arc::new(|line: &str| match serde_json::from_str::<Value>(line) {
-        Ok(question) => json!({"echo": question}),
-        Err(_) => error("bad_line", "no json"),
+    let echo: Answer = Arc::new(|line: &str| {
+        let answer = match serde_json::from_str::<Value>(line) {
+            Ok(question) => json!({"echo": question}),
+            Err(_) => error("bad_line", "no json"),
+        };
+        Box::pin(async move { answer })
     });
     let server = tokio::spawn(serve(Bound::new(path).unwrap(), echo, stop.clone()));
     (stop, server)

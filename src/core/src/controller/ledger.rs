@@ -97,6 +97,9 @@ pub struct ReportOutcome {
     pub taken: Taken,
     /// What somebody should look at.
     pub alarm: Option<Alarm>,
+    /// One run went back: never anything but a bug (S5). A new run that begins lower has lost its store, which is
+    /// an alarm and no bug.
+    pub has_regressed: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -170,7 +173,7 @@ impl Ledger {
     pub fn handle_report(&mut self, now: BootNs, report: Report) -> ReportOutcome {
         let fence = self.fence;
         let Some(entry) = self.entry(&report.agent) else {
-            return ReportOutcome { taken: Taken::Full, alarm: None };
+            return ReportOutcome { taken: Taken::Full, alarm: None, has_regressed: false };
         };
         let outcome = entry.take_report(now, report, fence);
         self.is_dirty = true;

@@ -42,6 +42,8 @@ pub enum Reason {
     Entitled,
     /// No proof of being current since the start, or a fault.
     NotReady,
+    /// The position that was asked for was not reached in time (S11).
+    NotFresh,
     /// Past the bound of the stale policy.
     StaleStrict,
     /// The token itself.
@@ -83,7 +85,7 @@ impl Reason {
     /// Which check it belongs to; lower comes first.
     pub(super) const fn rank(self) -> u8 {
         match self {
-            Self::Entitled | Self::NotReady | Self::StaleStrict => 1,
+            Self::Entitled | Self::NotReady | Self::NotFresh | Self::StaleStrict => 1,
             Self::Token(_) => 2,
             Self::Killed(_) => 3,
             Self::Held(_) => 4,
@@ -101,6 +103,7 @@ impl Reason {
         match self {
             Self::Entitled => "entitled",
             Self::NotReady => "not_ready",
+            Self::NotFresh => "not_fresh",
             Self::StaleStrict => "stale.strict",
             Self::Token(TokenFault::Invalid) => "token.invalid",
             Self::Token(TokenFault::Expired) => "token.expired",

@@ -82,11 +82,12 @@ fn dates(
         return Err(TokenError::Expired);
     }
     let latest = now.saturating_add(leeway);
-    if not_before.is_some_and(|date| date > latest) {
-        return Err(TokenError::NotYetValid);
-    }
+    // Why before `nbf`, which issuers set to the same: it accuses a clock, and somebody should look at it.
     if issued_at.is_some_and(|date| date > latest) {
         return Err(TokenError::IssuedInFuture);
+    }
+    if not_before.is_some_and(|date| date > latest) {
+        return Err(TokenError::NotYetValid);
     }
     if let Some(longest) = policy.lifetime_max_s() {
         let issued_at = issued_at.ok_or(TokenError::LifetimeUnknown)?;

@@ -20,6 +20,7 @@ use rescind_core::{
 use sha2::{Digest, Sha256};
 
 use crate::{
+    direct::{SERVER_NAME, write_certificates},
     error::{KitError, KitResult},
     issuer::{AUDIENCE, TestIssuer, now_ms},
     realm::plan::{AgentPlan, BusAuth, EmitterPlan, RealmBuilder},
@@ -70,6 +71,12 @@ impl RealmFiles {
     #[must_use]
     pub fn controller_data(&self) -> PathBuf {
         self.dir.join("data/controller")
+    }
+
+    /// Certificates of the direct path.
+    #[must_use]
+    pub fn direct(&self) -> PathBuf {
+        self.dir.join("direct")
     }
 
     /// Configuration of an agent.
@@ -159,6 +166,9 @@ pub(crate) fn make_keys(dir: &Path, plan: &RealmBuilder) -> KitResult<Made> {
     write(&files.trust_json(), &trust.to_json())?;
     for emitter in &plan.emitters {
         write(&files.token(&emitter.name), &hex::encode(random::<32>()?))?;
+    }
+    if plan.direct {
+        write_certificates(&files.direct())?;
     }
     let server_conf = server_conf(&files, plan, users)?;
     Ok(Made { files, pin, trust, server_conf })
@@ -261,6 +271,12 @@ pub(crate) fn write_controller(
         plan.lease.as_millis(),
         nkey_line(plan, "secrets/nkeys/controller.nk"),
     );
+    if plan.direct {
+        text.push_str(
+            "\n[direct]\nlisten = \"127.0.0.1:0\"\ncert_file = \"direct/controller.pem\"\n\
+             key_file = \"direct/controller.key\"\n",
+        );
+    }
     for emitter in &plan.emitters {
         let digest = hex::encode(Sha256::digest(files.token_text(&emitter.name)?.as_bytes()));
         text.push_str(&format!(
@@ -277,14 +293,19 @@ pub(crate) fn write_agent(
     plan: &RealmBuilder,
     agent: &AgentPlan,
     nats_url: &str,
+    direct_url: Option<String>,
     issuer: &TestIssuer,
 ) -> KitResult {
     let AgentPlan { id, service, stale, stored, .. } = agent;
+    let direct = direct_url.map(|url| {
+        format!("[direct]\nurls = [\"{url}\"]\nca_file = \"../direct/ca.pem\"\nserver_name = \"{SERVER_NAME}\"\n\n")
+    });
+    let direct = direct.unwrap_or_default();
     let store = if *stored { format!("store_dir = \"../data/agents/{id}\"\n") } else { String::new() };
     let text = format!(
         "agent_id = \"{id}\"\nservice = \"{service}\"\nrealm_file = \"../realm.json\"\n\
          trust_file = \"../trust.json\"\nkey_file = \"../secrets/agent-{id}.key\"\n{store}stale = \"{stale}\"\n\n\
-         [nats]\nurl = \"{nats_url}\"\n{}\n\
+         [nats]\nurl = \"{nats_url}\"\n{}\n{direct}\
          [[issuers]]\nissuer = \"{}\"\njwks = \"{}\"\nalgorithms = [\"ES256\"]\naudiences = [\"{AUDIENCE}\"]\n",
         nkey_line(plan, &format!("../secrets/nkeys/agent-{id}.nk")),
         issuer.url(),

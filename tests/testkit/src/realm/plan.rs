@@ -45,6 +45,7 @@ pub struct RealmBuilder {
     pub(crate) snapshot_every: Option<u64>,
     pub(crate) controller: bool,
     pub(crate) connect_agents: bool,
+    pub(crate) direct: bool,
 }
 
 /// Every word an emitter can have.
@@ -62,6 +63,7 @@ impl Default for RealmBuilder {
             snapshot_every: None,
             controller: true,
             connect_agents: true,
+            direct: false,
         }
     }
 }
@@ -135,6 +137,13 @@ impl RealmBuilder {
     #[must_use]
     pub fn snapshot_every(mut self, revisions: u64) -> Self {
         self.snapshot_every = Some(revisions);
+        self
+    }
+
+    /// Gives the realm a direct path, through a proxy of its own: see [`TestRealm::direct`].
+    #[must_use]
+    pub fn direct(mut self) -> Self {
+        self.direct = true;
         self
     }
 

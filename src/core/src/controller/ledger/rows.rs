@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{ReportOutcome, SILENT_AFTER, Taken};
 use crate::ids::{AgentId, InstanceId, ServiceName};
-use crate::position::LANES;
+use crate::position::{Heads, LANES};
 use crate::report::Report;
 use crate::target::TargetKind;
 use crate::time::BootNs;
@@ -32,7 +32,7 @@ pub enum LastKnown {
 pub enum Alarm {
     /// Two runs of one agent report in turn: a copied key, or a process that did not stop.
     TwoInstances,
-    /// A run reports a lower position than before (S5).
+    /// A run reports a lower position than before, or than what a run before it acknowledged as durable (S5).
     Regressed,
 }
 
@@ -78,6 +78,8 @@ pub(super) struct AgentEntry {
     pub(super) instances: BTreeMap<InstanceId, InstanceEntry>,
     /// A run was forgotten for want of room: until then nothing can be claimed about all of them.
     pub(super) overfull_until: Option<BootNs>,
+    /// The highest positions that any of its runs acknowledged as durable.
+    pub(super) durable: Heads,
     pub(super) alarm: Option<Alarm>,
 }
 
@@ -118,7 +120,7 @@ impl InstanceEntry {
 }
 
 impl AgentEntry {
-    pub(super) const fn unheard() -> Self {
+    pub(super) fn unheard() -> Self {
         Self {
             service: None,
             // INVARIANT (S2): of an agent that nobody enrolled nothing is known.
@@ -126,6 +128,7 @@ impl AgentEntry {
             is_expected: false,
             instances: BTreeMap::new(),
             overfull_until: None,
+            durable: Heads::default(),
             alarm: None,
         }
     }
@@ -136,27 +139,39 @@ impl AgentEntry {
 
     pub(super) fn take_report(&mut self, now: BootNs, report: Report, fence: Duration) -> ReportOutcome {
         let instance = report.instance;
+        let position = |heads: &Heads, lane| heads.get(lane).map(|head| head.position);
+        let durable = self.durable;
+        // A run that begins below what a run before it had on disk: its store was lost or put back (S5).
+        let is_below =
+            LANES.into_iter().any(|lane| position(&report.applied, lane) < position(&durable, lane));
         let entry = self.instance(instance, now, fence);
         entry.first_seen_at = entry.first_seen_at.or(Some(now));
-        let mut alarm = None;
+        let mut has_regressed = false;
         if let Some(before) = &entry.report {
             if report.sequence <= before.sequence {
-                return ReportOutcome { taken: Taken::Replayed, alarm: None };
+                return ReportOutcome { taken: Taken::Replayed, alarm: None, has_regressed: false };
             }
-            let went_back = LANES.into_iter().any(|lane| {
-                let position = |report: &Report| report.applied.get(lane).map(|head| head.position);
-                position(&report) < position(before)
-            });
-            alarm = went_back.then_some(Alarm::Regressed);
+            has_regressed = LANES
+                .into_iter()
+                .any(|lane| position(&report.applied, lane) < position(&before.applied, lane));
         }
+        let mut alarm = (has_regressed || is_below).then_some(Alarm::Regressed);
         // INVARIANT (S2): a lower position is believed: what the agent no longer holds it does not enforce.
         entry.seen_at = Some(now);
+        let reported = report.durable;
         entry.report = Some(report);
+        for lane in LANES {
+            if let (Some(highest), Some(head)) = (self.durable.get_mut(lane), reported.get(lane))
+                && head.position > highest.position
+            {
+                *highest = *head;
+            }
+        }
         if self.has_overlap(instance, now) {
             alarm = alarm.or(Some(Alarm::TwoInstances));
         }
         self.alarm = alarm.or(self.alarm);
-        ReportOutcome { taken: Taken::Yes, alarm }
+        ReportOutcome { taken: Taken::Yes, alarm, has_regressed }
     }
 
     /// Whether another run was heard during the same [`SILENT_AFTER`]. Why so long: after a restart some reports

@@ -215,7 +215,7 @@ fn replayed_reports_are_ignored_and_regressions_believed() {
     let mut ledger = ledger(1);
     ledger.handle_report(ms(60_100), report(1, 1, 5, 9));
     let replayed = ledger.handle_report(ms(60_200), report(1, 1, 4, 20));
-    assert_eq!(replayed, ReportOutcome { taken: Taken::Replayed, alarm: None });
+    assert_eq!(replayed, ReportOutcome { taken: Taken::Replayed, alarm: None, has_regressed: false });
     assert_eq!(ledger.board(ms(60_201), at(9), Some(ms(60_050))).state, BoardState::Enforced);
     let outcome = ledger.handle_report(ms(60_300), report(1, 1, 6, 3));
     assert_eq!(outcome.alarm, Some(Alarm::Regressed));
@@ -271,4 +271,30 @@ fn lanes_and_durability_are_told_apart() {
     assert_eq!(statuses(&ledger, ms(60_101), at(4), ms(60_050)), [Status::Durable]);
     let grant = Placed { lane: GRANT, target: None, ..at(4) };
     assert!(matches!(statuses(&ledger, ms(60_101), grant, ms(60_050))[0], Status::Lagging { .. }));
+}
+
+/// S5: what one run had on disk, a later one must begin with; if not, its store was lost or put back.
+#[test]
+fn s5_a_run_below_what_the_agent_acknowledged_as_durable_shows_regressed() {
+    let mut ledger = ledger(1);
+    let durable = |instance, sequence, revision| {
+        let mut report = report(1, instance, sequence, revision);
+        report.durable = report.applied;
+        report
+    };
+    ledger.handle_report(ms(60_100), durable(1, 2, 7));
+    let outcome = ledger.handle_report(ms(70_000), durable(8, 1, 7));
+    assert_eq!(outcome.alarm, None, "restarted with its store");
+    let outcome = ledger.handle_report(ms(80_000), durable(9, 1, 6));
+    assert_eq!((outcome.alarm, outcome.has_regressed), (Some(Alarm::Regressed), false));
+    let board = ledger.board(ms(80_001), at(7), Some(ms(60_050)));
+    assert!(board.rows.iter().all(|row| row.alarm == Some(Alarm::Regressed)), "{board:?}");
+}
+
+/// An agent without a store acknowledges nothing as durable, so a new run may begin anywhere.
+#[test]
+fn a_memory_only_agent_may_start_over() {
+    let mut ledger = ledger(1);
+    ledger.handle_report(ms(60_100), report(1, 1, 2, 7));
+    assert_eq!(ledger.handle_report(ms(70_000), report(1, 8, 1, 0)).alarm, None);
 }
