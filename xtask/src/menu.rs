@@ -31,6 +31,7 @@ cargo xtask <command>
                                a target all of them, one after the other
   mutants [PACKAGE]            breaks the code in small ways and shows which ones no test notices; hours for all
                                of core, codec, the stores; options of cargo-mutants may follow the package
+  torture [--runs N] [--seed S]  kills and damages the stores of agents and controllers, 200 times without --runs
   help                         this text
 
 A nats-server is looked for on PATH and else installed into target/nats; RESCIND_NATS_SERVER names another.";
@@ -55,6 +56,8 @@ pub(crate) enum Choice {
         /// Only compare.
         check: bool,
     },
+    /// Kill and damage stores; options for the torture.
+    Torture(Vec<String>),
     /// Run benchmarks; names and options for the bench binary.
     Bench(Vec<String>),
     /// A check that takes too long, or needs too much, for every merge.
@@ -76,6 +79,7 @@ pub(crate) fn choose(words: &[&str]) -> Result<Choice, String> {
         ("demo", _) => Ok(Choice::Demo(owned())),
         ("test", _) => Ok(Choice::Test(owned())),
         ("bench", _) => Ok(Choice::Bench(owned())),
+        ("torture", _) => Ok(Choice::Torture(owned())),
         ("model", _) => Ok(Choice::Deep(Deep::Model, owned())),
         ("loom", []) => Ok(Choice::Deep(Deep::Loom, Vec::new())),
         ("miri", _) => Ok(Choice::Deep(Deep::Miri, owned())),
@@ -108,6 +112,7 @@ pub(crate) fn perform(choice: Choice) -> Result<(), String> {
         Choice::Ci => ci::run_all(&workspace),
         Choice::Codegen { check } => codegen(&workspace, check),
         Choice::Bench(names) => bench(&workspace, &names),
+        Choice::Torture(options) => torture(&workspace, &options),
         Choice::Deep(check, options) => deep::perform(check, &workspace, &options),
     }
 }
@@ -127,6 +132,13 @@ fn bench(workspace: &Workspace, names: &[String]) -> Result<(), String> {
     command.args(["run", "--release", "-p", "rescind-bench", "--"]).args(names);
     command.env(nats::VARIABLE, &server.path);
     crate::command::become_it("the benchmarks", &mut command)
+}
+
+/// Why not a release build: overflow checks and debug assertions are what a torture should run into.
+fn torture(workspace: &Workspace, options: &[String]) -> Result<(), String> {
+    let mut command = cargo(workspace);
+    command.args(["run", "-p", "rescind-torture", "--", "run"]).args(options);
+    crate::command::become_it("the torture", &mut command)
 }
 
 #[cfg(feature = "codegen")]

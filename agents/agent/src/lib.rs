@@ -39,6 +39,8 @@ mod shared;
 mod status;
 mod store;
 mod token_cache;
+#[cfg(feature = "torture")]
+pub mod torture;
 
 pub use agent::{Agent, ConnectError, NotReachedError, NotReadyError};
 pub use config::{

@@ -92,6 +92,15 @@ pub(crate) struct Loaded {
     pub(crate) restored: Option<Restored>,
 }
 
+/// How often is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// Shortest pause between two writes.
+    pub(crate) pause: Duration,
+    /// And so many times as long as the write before took.
+    pub(crate) share: u32,
+}
+
 /// The handle. Dropping it stops the thread without waiting.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -130,12 +139,26 @@ impl Store {
         chain: ChainId,
         fresh: [u8; 16],
     ) -> std::io::Result<(Self, oneshot::Receiver<Loaded>)> {
+        Self::open_paced(folder, chain, fresh, Pace { pause: WRITE_PAUSE, share: WRITE_SHARE })
+    }
+
+    /// As [`Self::open`], at another pace.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn open_paced(
+        folder: PathBuf,
+        chain: ChainId,
+        fresh: [u8; 16],
+        pace: Pace,
+    ) -> std::io::Result<(Self, oneshot::Receiver<Loaded>)> {
         let (sender, state) = watch::channel(StoreState::default());
         let (loaded, receiver) = oneshot::channel();
         let mail = Arc::new(Mail::default());
         let keeper = Keeper {
             folder,
             chain,
+            pace,
             mail: Arc::clone(&mail),
             state: sender,
             secret: fresh,
@@ -221,6 +244,7 @@ impl Mail {
 struct Keeper {
     folder: PathBuf,
     chain: ChainId,
+    pace: Pace,
     mail: Arc<Mail>,
     state: watch::Sender<StoreState>,
     secret: [u8; 16],
@@ -254,7 +278,8 @@ impl Keeper {
                 }
                 Letter::Stop(last) => return last.into_iter().for_each(|published| self.write(published)),
             }
-            self.mail.pause((clock.now().since(begin) * WRITE_SHARE).clamp(WRITE_PAUSE, RETRY_PAUSE));
+            let Pace { pause, share } = self.pace;
+            self.mail.pause((clock.now().since(begin) * share).clamp(pause, RETRY_PAUSE));
         }
     }
 

@@ -25,6 +25,8 @@ mod roster;
 mod snapshots;
 mod startup;
 mod store;
+#[cfg(feature = "torture")]
+pub mod torture;
 mod wal;
 mod writer;
 

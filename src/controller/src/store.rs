@@ -1,6 +1,7 @@
 //! One file of the embedded store, opened again by itself after it failed. The only module that opens one.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
@@ -102,13 +103,21 @@ impl Store {
         let Some(database) = database.as_ref() else {
             return Err(self.failed(action, "it is being opened again"));
         };
-        work(database).map_err(|error| {
-            self.broken.store(true, Ordering::Release);
-            match error {
-                redb::Error::Corrupted(reason) => self.damaged(reason),
-                error => self.failed(action, &error.to_string()),
+        // Why caught: the store behind panics on some damage. Why unwind safe: it is opened again before the next use.
+        match catch_unwind(AssertUnwindSafe(|| work(database))) {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => {
+                self.broken.store(true, Ordering::Release);
+                Err(match error {
+                    redb::Error::Corrupted(reason) => self.damaged(reason),
+                    error => self.failed(action, &error.to_string()),
+                })
             }
-        })
+            Err(_) => {
+                self.broken.store(true, Ordering::Release);
+                Err(self.damaged(format!("the store panicked; it could not {action} it")))
+            }
+        }
     }
 
     pub(crate) fn damaged(&self, reason: String) -> StoreError {
@@ -121,8 +130,15 @@ impl Store {
             return Ok(());
         }
         // Why first: the store locks its file for as long as it is open.
-        *database = None;
-        match (self.open)() {
+        let before = database.take();
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            drop(before);
+            (self.open)()
+        }));
+        let Ok(opened) = opened else {
+            return Err(self.damaged("the store panicked while it was opened".to_owned()));
+        };
+        match opened {
             Ok(opened) => {
                 *database = Some(opened);
                 self.broken.store(false, Ordering::Release);

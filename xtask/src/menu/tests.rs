@@ -10,6 +10,8 @@ fn every_entry_of_the_menu_is_understood() {
     assert_eq!(choose(&["codegen"]), Ok(Choice::Codegen { check: false }));
     assert_eq!(choose(&["codegen", "--check"]), Ok(Choice::Codegen { check: true }));
     assert_eq!(choose(&["bench", "decide"]), Ok(Choice::Bench(vec!["decide".to_owned()])));
+    let torture = Choice::Torture(vec!["--runs".to_owned(), "9".to_owned()]);
+    assert_eq!(choose(&["torture", "--runs", "9"]), Ok(torture));
     let deep = |check, options: &[&str]| {
         Ok(Choice::Deep(check, options.iter().map(|option| (*option).to_owned()).collect()))
     };
