@@ -126,6 +126,116 @@ pub struct Grant {
     #[prost(int64, optional, tag = "5")]
     pub not_after_s: ::core::option::Option<i64>,
 }
+/// Where a change stands in its lane.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Position {
+    /// Generation of the chain, from 1; a take-over or a restored stream starts the next one.
+    #[prost(uint32, tag = "1")]
+    pub epoch: u32,
+    /// Place in the lane: from 1, without gaps. 0: before the first.
+    #[prost(uint64, tag = "2")]
+    pub revision: u64,
+}
+/// Newest position of one lane.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LaneHead {
+    /// 0 is `deny`, 1 + N is `grant.N`.
+    #[prost(uint32, tag = "1")]
+    pub lane: u32,
+    /// Position of the lane's last change.
+    #[prost(message, optional, tag = "2")]
+    pub position: ::core::option::Option<Position>,
+    /// Hash of the entry that ends there, 32 bytes; all zero before the first.
+    #[prost(bytes = "vec", tag = "3")]
+    pub entry_hash: ::prost::alloc::vec::Vec<u8>,
+}
+/// Begins an epoch in one lane: the only change of the first entry of that epoch there, the fence.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EpochStart {
+    /// Why.
+    #[prost(enumeration = "EpochReason", tag = "1")]
+    pub reason: i32,
+    /// Present exactly where the reason says that history is lost.
+    #[prost(message, optional, tag = "2")]
+    pub lost: ::core::option::Option<LostHistory>,
+}
+/// What is given up, and who agreed: it releases what the lost entries denied, so two persons have to.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LostHistory {
+    /// What the epoch continues, by lane number, each lane once: everything after it is given up.
+    #[prost(message, repeated, tag = "1")]
+    pub branch: ::prost::alloc::vec::Vec<LaneHead>,
+    /// Why, one line, at most 512 bytes.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+    /// Two, of different emitters that may `recover`.
+    #[prost(message, repeated, tag = "3")]
+    pub approvals: ::prost::alloc::vec::Vec<RecoveryApproval>,
+}
+/// One person's consent.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RecoveryApproval {
+    /// The emitter who approves.
+    #[prost(string, tag = "1")]
+    pub principal: ::prost::alloc::string::String,
+    /// An Envelope, domain `rescind.v1.recovery`, signed with the emitter's key. Holds the RecoveryStatement that
+    /// follows from the fence: same chain, epoch, branch and reason.
+    #[prost(bytes = "vec", tag = "2")]
+    pub statement: ::prost::alloc::vec::Vec<u8>,
+}
+/// What two persons sign before history is given up. Sealed by an emitter, domain `rescind.v1.recovery`.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RecoveryStatement {
+    /// The realm's chain.
+    #[prost(string, tag = "1")]
+    pub chain_id: ::prost::alloc::string::String,
+    /// The epoch that begins.
+    #[prost(uint32, tag = "2")]
+    pub epoch: u32,
+    /// What it continues, by lane number, each lane once.
+    #[prost(message, repeated, tag = "3")]
+    pub branch: ::prost::alloc::vec::Vec<LaneHead>,
+    /// Why, one line, at most 512 bytes.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// Why an epoch begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum EpochReason {
+    /// Refused.
+    Unspecified = 0,
+    /// Another controller became the writer.
+    TakeOver = 1,
+    /// The stream went back, was deleted or damaged and was filled again from the writer's log.
+    StreamRestored = 2,
+    /// Accepted changes are lost for good; the epoch continues below a position that somebody holds.
+    LostHistory = 3,
+}
+impl EpochReason {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "EPOCH_REASON_UNSPECIFIED",
+            Self::TakeOver => "EPOCH_REASON_TAKE_OVER",
+            Self::StreamRestored => "EPOCH_REASON_STREAM_RESTORED",
+            Self::LostHistory => "EPOCH_REASON_LOST_HISTORY",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "EPOCH_REASON_UNSPECIFIED" => Some(Self::Unspecified),
+            "EPOCH_REASON_TAKE_OVER" => Some(Self::TakeOver),
+            "EPOCH_REASON_STREAM_RESTORED" => Some(Self::StreamRestored),
+            "EPOCH_REASON_LOST_HISTORY" => Some(Self::LostHistory),
+            _ => None,
+        }
+    }
+}
 /// Where a record holds; an empty list does not restrict.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Scope {
@@ -422,7 +532,7 @@ pub struct Change {
     /// it keeps every deny and is no longer fresh.
     #[prost(bool, tag = "4")]
     pub skippable: bool,
-    #[prost(oneof = "change::Body", tags = "16, 17, 18, 19, 20")]
+    #[prost(oneof = "change::Body", tags = "16, 17, 18, 19, 20, 21")]
     pub body: ::core::option::Option<change::Body>,
 }
 /// Nested message and enum types in `Change`.
@@ -444,30 +554,10 @@ pub mod change {
         /// Ends an entitlement (lane `grant.N`).
         #[prost(message, tag = "20")]
         Withdraw(super::Withdraw),
+        /// Begins an epoch (every lane); the only change of its entry.
+        #[prost(message, tag = "21")]
+        Epoch(super::EpochStart),
     }
-}
-/// Where a change stands in its lane.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Position {
-    /// Generation of the chain, from 1; a recovery that re-publishes starts the next one.
-    #[prost(uint32, tag = "1")]
-    pub epoch: u32,
-    /// Place in the lane: from 1, without gaps. 0: before the first.
-    #[prost(uint64, tag = "2")]
-    pub revision: u64,
-}
-/// Newest position of one lane.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct LaneHead {
-    /// 0 is `deny`, 1 + N is `grant.N`.
-    #[prost(uint32, tag = "1")]
-    pub lane: u32,
-    /// Position of the lane's last change.
-    #[prost(message, optional, tag = "2")]
-    pub position: ::core::option::Option<Position>,
-    /// Hash of the entry that ends there, 32 bytes; all zero before the first.
-    #[prost(bytes = "vec", tag = "3")]
-    pub entry_hash: ::prost::alloc::vec::Vec<u8>,
 }
 /// Asks to end a hold or kill. Which of the two ways must be said.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -617,7 +707,7 @@ pub mod directive_answer {
 /// The signature is Ed25519 (RFC 8032, strict verification) over `domain || 0x00 || payload`. The domain is
 /// fixed by the place where the envelope was found, never by the message:
 /// `rescind.v1.entry`, `.tick`, `.lease-request`, `.report`, `.directive`, `.directive-answer`, `.manifest`,
-/// `.cert`.
+/// `.cert`, `.recovery`.
 ///
 /// Readers are strict: the three fields in this order, each once, nothing before, between or after them. So
 /// there are no bytes in a message that nobody signed, and one payload and signature have one encoding.
@@ -992,8 +1082,8 @@ pub struct SnapshotChunk {
 /// What an emitter may ask for.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Rights {
-    /// Command words: revoke, disable, hold, kill, lift, reinstate, grant, withdraw. A word that a reader does
-    /// not know gives nothing.
+    /// Command words: revoke, disable, hold, kill, lift, reinstate, grant, withdraw, recover. A word that a
+    /// reader does not know gives nothing.
     #[prost(string, repeated, tag = "1")]
     pub words: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Widest rung of the kill ladder, 0 to 16.

@@ -9,6 +9,7 @@ use rescind_schemas::v1 as proto;
 use rescind_schemas::v1::change::Body;
 use sha2::{Digest as _, Sha256};
 
+use crate::epoch::{start_from_wire, start_to_wire};
 use crate::error::CodecError;
 use crate::limits::NOTE_BYTES_MAX;
 use crate::record::{entitlement_from_wire, entitlement_to_wire, record_from_wire, record_to_wire};
@@ -101,6 +102,7 @@ pub(crate) fn change_to_wire(change: &Change) -> proto::Change {
             entitlement: entitlement.packed(),
             holder: Some(holder_to_wire(holder)),
         })),
+        ChangeBody::Epoch(start) => Some(Body::Epoch(start_to_wire(start))),
         ChangeBody::Skipped => None,
     };
     proto::Change {
@@ -157,6 +159,7 @@ fn body_from_wire(id: RecordId, body: Body) -> Result<ChangeBody, CodecError> {
             entitlement: named(entitlement, Lane::Grant(0))?,
             holder: holder_from_wire(holder)?,
         },
+        Body::Epoch(start) => ChangeBody::Epoch(start_from_wire(start)?),
     })
 }
 

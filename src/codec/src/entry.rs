@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::change::{change_to_wire, decode_change};
 use crate::envelope::{Domain, Sealed, seal};
+use crate::epoch::check_fence;
 use crate::error::CodecError;
 use crate::heads::{position_from_wire, position_to_wire};
 use crate::keys::SecretKey;
@@ -153,7 +154,8 @@ fn decode_entry(envelope: &[u8], lane: Lane, trust: &TrustBundle) -> Result<Chai
     check_entry_lane(wire.lane, lane)?;
     let signer = opened.signer.at(UnixMs(wire.committed_at_ms)).map_err(CodecError::from)?;
     let first = Revision(wire.first);
-    let content = decode_content(wire, &mut frame, chain, lane, signer.identity.name());
+    let content = decode_content(wire, &mut frame, chain, lane, signer.identity.name())
+        .and_then(|entry| check_fence(&entry, trust).map(|()| entry));
     let entry = content.map_err(|error| LogError { at: (first.0 > 0).then_some(first), error })?;
     Ok(ChainedEntry { entry, hash: entry_hash(opened.payload) })
 }

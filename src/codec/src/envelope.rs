@@ -25,6 +25,8 @@ pub enum Domain {
     Manifest,
     /// A key certificate, by the realm's root.
     Cert,
+    /// An approval of a recovery, by an emitter.
+    Recovery,
 }
 
 impl Domain {
@@ -40,6 +42,7 @@ impl Domain {
             Self::DirectiveAnswer => "rescind.v1.directive-answer",
             Self::Manifest => "rescind.v1.manifest",
             Self::Cert => "rescind.v1.cert",
+            Self::Recovery => "rescind.v1.recovery",
         }
     }
 
@@ -54,6 +57,7 @@ impl Domain {
             Self::DirectiveAnswer => "answer",
             Self::Manifest => "manifest",
             Self::Cert => "certificate",
+            Self::Recovery => "recovery statement",
         }
     }
 
@@ -67,6 +71,7 @@ impl Domain {
             Self::DirectiveAnswer => limits::ANSWER_BYTES_MAX,
             Self::Manifest => limits::MANIFEST_BYTES_MAX,
             Self::Cert => limits::CERT_BYTES_MAX,
+            Self::Recovery => limits::RECOVERY_BYTES_MAX,
         }
     }
 
@@ -75,7 +80,7 @@ impl Domain {
         match self {
             Self::Entry | Self::Tick | Self::DirectiveAnswer | Self::Manifest => Some(Role::Controller),
             Self::LeaseRequest | Self::Report => Some(Role::Agent),
-            Self::Directive => Some(Role::Emitter),
+            Self::Directive | Self::Recovery => Some(Role::Emitter),
             Self::Cert => None,
         }
     }

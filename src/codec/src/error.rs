@@ -152,6 +152,12 @@ pub enum CodecError {
         /// Name in the certificate.
         signer: Box<str>,
     },
+    /// History is given up without the consent of two persons who may.
+    #[error("the recovery is not approved: {why}; two emitters that may `recover` have to sign it")]
+    NotApproved {
+        /// What is missing.
+        why: &'static str,
+    },
     /// The nonce is not under the tick's root.
     #[error("the grant does not prove the nonce of this request")]
     NotProven,
@@ -188,6 +194,7 @@ impl CodecError {
             Self::WrongChain { .. } => "wrong_chain",
             Self::WrongLane { .. } => "wrong_lane",
             Self::WrongName { .. } => "wrong_name",
+            Self::NotApproved { .. } => "not_approved",
             Self::NotProven => "not_proven",
             Self::WrongChunk => "wrong_chunk",
             Self::NotTheAnswer => "not_the_answer",

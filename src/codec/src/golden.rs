@@ -118,6 +118,14 @@ fn vectors() -> Vec<Vector> {
     let mut vectors = vec![
         vector("entry_deny", encode_entry(&deny_entry(), &key).0, |bytes| log_words(bytes, Lane::Deny)),
         vector("entry_grant", encode_entry(&grant_entry(), &key).0, |bytes| log_words(bytes, Lane::Grant(0))),
+        vector("entry_fence", encode_entry(&fence(Lane::Deny), &key).0, |bytes| log_words(bytes, Lane::Deny)),
+        vector("entry_fence_lost", encode_entry(&lost_fence(Lane::Grant(0)), &key).0, |bytes| {
+            log_words(bytes, Lane::Grant(0))
+        }),
+        vector("recovery_approval", approvals(&recovery())[0].statement.to_vec(), |bytes| {
+            let (principal, statement) = decode_approval(bytes, &trust(), NOW).unwrap();
+            words::recovery(&principal, &statement)
+        }),
         vector("tick", signed.log_message(), |bytes| log_words(bytes, Lane::Deny)),
     ];
     vectors.extend(agent_vectors());

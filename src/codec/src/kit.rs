@@ -9,7 +9,8 @@ use rescind_core::digest::StateDigest;
 use rescind_core::entitlement::{
     ActionPattern, Entitlement, Holder, Membership, ResourcePattern, Right, Window,
 };
-use rescind_core::entry::{Entry, Tick};
+use rescind_core::entry::{Entry, Fence, Tick};
+use rescind_core::epoch::{Approval, EpochReason, EpochStart, LostHistory, RecoveryStatement};
 use rescind_core::ids::{
     AgentId, ChainId, ControllerId, EmitterId, IdempotencyKey, InstanceId, RecordId, ServiceName,
 };
@@ -21,7 +22,7 @@ use rescind_core::snapshot::{Manifest, SnapshotItem};
 use rescind_core::target::{Target, TargetKind};
 use rescind_core::time::{UnixMs, UnixS};
 
-use crate::{Identity, IssuedCert, KeyCert, RealmPin, SecretKey, TrustBundle, issue_cert};
+use crate::{Identity, IssuedCert, KeyCert, RealmPin, SecretKey, TrustBundle, approve, issue_cert};
 
 pub(crate) const VALID_FROM: UnixMs = UnixMs(1_750_000_000_000);
 pub(crate) const NOW: UnixMs = UnixMs(1_760_000_000_123);
@@ -38,6 +39,12 @@ pub(crate) fn agent_key() -> SecretKey {
 }
 pub(crate) fn emitter_key() -> SecretKey {
     SecretKey::from_seed([4; 32])
+}
+pub(crate) fn dana_key() -> SecretKey {
+    SecretKey::from_seed([5; 32])
+}
+pub(crate) fn eve_key() -> SecretKey {
+    SecretKey::from_seed([6; 32])
 }
 pub(crate) fn stranger_key() -> SecretKey {
     SecretKey::from_seed([9; 32])
@@ -76,9 +83,17 @@ pub(crate) fn certs() -> [IssuedCert; 3] {
     ]
 }
 
+/// Two persons who may give up history.
+pub(crate) fn recoverers() -> [IssuedCert; 2] {
+    let rights = Rights { words: [Word::Recover].into_iter().collect(), rung_max: 0 };
+    [("dana", dana_key()), ("eve", eve_key())]
+        .map(|(name, key)| cert(Identity::Emitter(EmitterId::new(name).unwrap(), rights), &key))
+}
+
 /// Made once: tests ask for it in every turn of their loops.
 pub(crate) fn trust() -> TrustBundle {
-    static TRUST: LazyLock<TrustBundle> = LazyLock::new(|| TrustBundle::new(&pin(), certs()).unwrap());
+    static TRUST: LazyLock<TrustBundle> =
+        LazyLock::new(|| TrustBundle::new(&pin(), certs().into_iter().chain(recoverers())).unwrap());
     TRUST.clone()
 }
 
@@ -124,6 +139,42 @@ pub(crate) fn entry(lane: Lane, first: u64, changes: Vec<Change>) -> Entry {
         controller: controller_id(),
         boot: InstanceId([0x11; 16]),
     }
+}
+
+pub(crate) fn recovery() -> RecoveryStatement {
+    let reason = "the only backup is of yesterday; INC-42".into();
+    RecoveryStatement { chain: chain(), epoch: Epoch(2), branch: heads(), reason }
+}
+
+pub(crate) fn approvals(statement: &RecoveryStatement) -> [Approval; 2] {
+    [("dana", dana_key()), ("eve", eve_key())]
+        .map(|(name, key)| approve(statement, &EmitterId::new(name).unwrap(), &key))
+}
+
+fn fence_for(lane: Lane, start: EpochStart) -> Entry {
+    Entry::fence(Fence {
+        chain: chain(),
+        epoch: Epoch(2),
+        lane,
+        after: *heads().get(lane).unwrap(),
+        deps: if lane == Lane::Deny { Position::default() } else { heads().deny.position },
+        start,
+        committed_at: NOW,
+        controller: controller_id(),
+        boot: InstanceId([0x11; 16]),
+    })
+    .unwrap()
+}
+
+/// Begins epoch 2 behind [`heads`].
+pub(crate) fn fence(lane: Lane) -> Entry {
+    fence_for(lane, EpochStart::continuing(EpochReason::TakeOver))
+}
+
+/// The same, giving up what comes after them.
+pub(crate) fn lost_fence(lane: Lane) -> Entry {
+    let RecoveryStatement { branch, reason, .. } = recovery();
+    fence_for(lane, EpochStart::losing(LostHistory { branch, reason, approvals: approvals(&recovery()) }))
 }
 
 /// One change of every kind of the deny lane.

@@ -15,6 +15,7 @@ mod change;
 mod directive;
 mod entry;
 mod envelope;
+mod epoch;
 mod error;
 mod heads;
 mod keys;
@@ -34,14 +35,15 @@ pub use change::{check_change, check_note, encoded_change_len, reason_sha256};
 pub use directive::{DirectiveAnswer, decode_answer, decode_directive, encode_answer, encode_directive};
 pub use entry::{LogError, LogItem, decode_log_message, encode_entry};
 pub use envelope::{Domain, seal};
+pub use epoch::{approve, check_approvals, decode_approval, decode_statement, encode_statement};
 pub use error::CodecError;
 pub use keys::{KeyError, KeyId, PublicKey, SecretKey};
 pub use lease::{decode_grant, decode_lease_request, encode_grant, encode_lease_request};
 pub use limits::{
     ANSWER_BYTES_MAX, BUNDLE_BYTES_MAX, BUNDLE_CERTS_MAX, CERT_BYTES_MAX, CHUNK_BYTES_MAX, CHUNK_ITEMS_MAX,
     CHUNKS_MAX, DIRECTIVE_BYTES_MAX, ENTRY_BYTES_MAX, ENTRY_CHANGES_BYTES_MAX, GRANT_BYTES_MAX,
-    LEASE_REQUEST_BYTES_MAX, MANIFEST_BYTES_MAX, NOTE_BYTES_MAX, REPAIR_ENTRIES_MAX, REPORT_BYTES_MAX,
-    REQUEST_BYTES_MAX, TICK_BYTES_MAX,
+    LEASE_REQUEST_BYTES_MAX, MANIFEST_BYTES_MAX, NOTE_BYTES_MAX, RECOVERY_BYTES_MAX, REPAIR_ENTRIES_MAX,
+    REPORT_BYTES_MAX, REQUEST_BYTES_MAX, TICK_BYTES_MAX,
 };
 pub use merkle::{NoncePath, NonceTree};
 pub use repair::{RepairRequest, decode_repair, encode_repair};

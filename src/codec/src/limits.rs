@@ -46,6 +46,9 @@ pub const CHUNKS_MAX: usize = 16_384;
 /// Limit: bytes of a manifest: [`CHUNKS_MAX`] listings of 42 bytes need 672 KiB.
 pub const MANIFEST_BYTES_MAX: usize = 900 * 1024;
 
+/// Limit: bytes of a recovery statement with its signature: two names or texts of 512 bytes and two heads.
+pub const RECOVERY_BYTES_MAX: usize = 2 * 1024;
+
 /// Limit: bytes of one certificate: three names of 512 bytes, a key and a few words.
 pub const CERT_BYTES_MAX: usize = 4 * 1024;
 

@@ -1,6 +1,7 @@
 //! Directives (what is asked) and changes (what was accepted and ordered).
 
 use crate::entitlement::{Entitlement, Holder, Right, Window};
+use crate::epoch::EpochStart;
 use crate::ids::{EmitterId, IdempotencyKey, RecordId};
 use crate::position::Lane;
 use crate::record::{Record, RecordKind};
@@ -93,6 +94,8 @@ pub enum ChangeBody {
     Grant(Entitlement),
     /// Ends an entitlement by id. The holder is repeated so that agents need no index by id.
     Withdraw { entitlement: RecordId, holder: Holder },
+    /// Begins an epoch (every lane): the only change of its entry, which is called a fence. Changes no state.
+    Epoch(EpochStart),
     /// A kind that this version does not know and whose author marked it as safe to skip.
     Skipped,
 }
@@ -104,7 +107,7 @@ impl ChangeBody {
         match self {
             Self::Record(_) | Self::Lift { .. } | Self::Reinstate { .. } => Some(Lane::Deny),
             Self::Grant(_) | Self::Withdraw { .. } => Some(Lane::Grant(0)),
-            Self::Skipped => None,
+            Self::Epoch(_) | Self::Skipped => None,
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Entries: what is signed, chained and published. Source: protocol.md section 2.
 
-use crate::change::Change;
+use crate::change::{Change, ChangeBody, Origin};
 use crate::digest::StateDigest;
-use crate::ids::{ChainId, ControllerId, InstanceId};
-use crate::position::{EntryHash, Epoch, Heads, Lane, Position, Revision};
+use crate::epoch::EpochStart;
+use crate::ids::{ChainId, ControllerId, EmitterId, IdempotencyKey, InstanceId, RecordId};
+use crate::position::{EntryHash, Epoch, Head, Heads, Lane, Position, Revision};
 use crate::time::UnixMs;
 
 /// Limit: changes of one entry. Bounds the size of a message and the time of one apply step.
@@ -35,7 +36,71 @@ pub struct Entry {
     pub boot: InstanceId,
 }
 
+/// What makes a fence: the first entry of an epoch in a lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fence {
+    /// The realm's chain.
+    pub chain: ChainId,
+    /// The epoch that begins.
+    pub epoch: Epoch,
+    /// In this lane.
+    pub lane: Lane,
+    /// What it continues.
+    pub after: Head,
+    /// As in [`Entry::deps`]: zero on the deny lane.
+    pub deps: Position,
+    /// Why it begins.
+    pub start: EpochStart,
+    /// Controller's clock.
+    pub committed_at: UnixMs,
+    /// The new writer.
+    pub controller: ControllerId,
+    /// Which run of it.
+    pub boot: InstanceId,
+}
+
 impl Entry {
+    /// The fence that begins an epoch in a lane; `None` where the place after `after` has no record id.
+    ///
+    /// Its origin names the controller, because no emitter asked for it.
+    #[must_use]
+    pub fn fence(fence: Fence) -> Option<Self> {
+        let Fence { chain, epoch, lane, after, deps, start, committed_at, controller, boot } = fence;
+        let first = after.position.revision.next();
+        let origin = Origin {
+            emitter: EmitterId::new(controller.as_str()).ok()?,
+            key: IdempotencyKey::from_string(format!("epoch-{}-{lane}", epoch.0)).ok()?,
+            requested_by: None,
+            reason_code: None,
+            incident: None,
+            known_at: None,
+        };
+        let id = RecordId::new(lane, Position { epoch, revision: first })?;
+        let change = Change { id, origin, reason_admin_sha256: None, body: ChangeBody::Epoch(start) };
+        let changes = vec![change];
+        Some(Self {
+            chain,
+            epoch,
+            lane,
+            first,
+            changes,
+            prev_hash: after.hash,
+            deps,
+            committed_at,
+            controller,
+            boot,
+        })
+    }
+
+    /// Why an epoch begins here, where this is a fence.
+    #[must_use]
+    pub fn fence_start(&self) -> Option<&EpochStart> {
+        match self.changes.as_slice() {
+            [Change { body: ChangeBody::Epoch(start), .. }] => Some(start),
+            _ => None,
+        }
+    }
+
     /// Position of the last change.
     #[must_use]
     pub fn last(&self) -> Position {
@@ -81,3 +146,6 @@ pub struct Tick {
     /// Which run of that controller.
     pub boot: InstanceId,
 }
+
+#[cfg(test)]
+mod tests;

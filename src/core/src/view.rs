@@ -223,7 +223,7 @@ impl View {
             }
             ChangeBody::Grant(entitlement) => self.grant(entitlement, undo),
             ChangeBody::Withdraw { entitlement, holder } => self.withdraw(*entitlement, holder, undo),
-            ChangeBody::Skipped => Ok(()),
+            ChangeBody::Epoch(_) | ChangeBody::Skipped => Ok(()),
         }
     }
 

@@ -51,7 +51,7 @@ fn every_field_that_is_not_enforced_is_refused() {
 
 #[test]
 fn an_unknown_kind_stops_a_reader_unless_it_may_be_skipped() {
-    let unknown_body = [0xaa, 0x01, 0x02, 0x08, 0x01];
+    let unknown_body = [0xf2, 0x01, 0x02, 0x08, 0x01];
     let mut wire = change_to_wire(&revoke(13));
     wire.body = None;
     let critical = [wire.encode_to_vec(), unknown_body.to_vec()].concat();

@@ -4,6 +4,8 @@ use rescind_core::change::{Ask, Change, ChangeBody, Directive, LiftCutoff, Origi
 use rescind_core::controller::rights::Rights;
 use rescind_core::entitlement::{Entitlement, Holder, Right, Window};
 use rescind_core::entry::{ChainedEntry, Tick};
+use rescind_core::epoch::{Approval, EpochStart, LostHistory, RecoveryStatement};
+use rescind_core::ids::EmitterId;
 use rescind_core::lease::{LeaseGrant, LeaseRequest};
 use rescind_core::position::{Heads, LANES};
 use rescind_core::record::{Record, RecordState};
@@ -62,6 +64,25 @@ fn entitlement(entitlement: &Entitlement) -> Value {
     json!({"id": id.to_string(), "grant": held(holder, right, tenant.as_deref(), window)})
 }
 
+fn epoch(start: &EpochStart) -> Value {
+    let approval = |approval: &Approval| json!({"principal": approval.principal.as_str(), "statement": hex::encode(&approval.statement)});
+    let lost = |lost: &LostHistory| {
+        let approvals: Value = lost.approvals.iter().map(approval).collect();
+        json!({"branch": heads(&lost.branch), "reason": lost.reason, "approvals": approvals})
+    };
+    json!({"reason": start.reason.word(), "lost": start.lost.as_deref().map(lost)})
+}
+
+pub(super) fn recovery(principal: &EmitterId, statement: &RecoveryStatement) -> Value {
+    json!({
+        "signed_by": principal.as_str(),
+        "chain_id": statement.chain.as_str(),
+        "epoch": statement.epoch.0,
+        "branch": heads(&statement.branch),
+        "reason": statement.reason,
+    })
+}
+
 fn change(change: &Change) -> Value {
     let body = match &change.body {
         ChangeBody::Record(made) => json!({"record": record(made)}),
@@ -75,6 +96,7 @@ fn change(change: &Change) -> Value {
         ChangeBody::Withdraw { entitlement, holder } => {
             json!({"withdraw": {"entitlement": entitlement.to_string(), "holder": holder.to_string()}})
         }
+        ChangeBody::Epoch(start) => json!({"epoch": epoch(start)}),
         ChangeBody::Skipped => json!("skipped"),
     };
     json!({

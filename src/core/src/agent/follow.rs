@@ -100,7 +100,7 @@ impl AgentMachine {
             | ChangeBody::Lift { .. }
             | ChangeBody::Reinstate { .. }
             | ChangeBody::Withdraw { .. } => true,
-            ChangeBody::Grant(_) | ChangeBody::Skipped => false,
+            ChangeBody::Grant(_) | ChangeBody::Epoch(_) | ChangeBody::Skipped => false,
         });
         if let Some(feed) = self.feed_mut(lane) {
             feed.state.advance(head);

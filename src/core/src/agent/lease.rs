@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use super::jitter::Jitter;
 use crate::entry::Tick;
 use crate::lease::{LEASE_MAX, Lease, LeaseGrant, NONCES_OUTSTANDING_MAX, Nonce};
+use crate::seeded::{self, Bug};
 use crate::time::BootNs;
 
 /// Limit: grants that wait for missing entries; the newest matter most.
@@ -98,7 +99,8 @@ impl LeaseKeeper {
         let length = self.length.min(Duration::from_millis(u64::from(grant.tick.lease_ms)));
         let renewal = asked.at.plus(jitter.around(length / RENEWALS_PER_LEASE).max(ASK_PAUSE_MIN));
         self.ask_at = renewal.max(now.plus(ASK_PAUSE_MIN));
-        Some(Granted { tick: grant.tick, asked_at: asked.at, granted_at: now })
+        let asked_at = if seeded::active(Bug::AnchorAtReceipt) { now } else { asked.at };
+        Some(Granted { tick: grant.tick, asked_at, granted_at: now })
     }
 
     /// Keeps a grant until the state reaches its heads.

@@ -254,7 +254,7 @@ impl Registry {
             ChangeBody::Reinstate { record, .. } => self.end_record(*record, change.id, None),
             ChangeBody::Grant(entitlement) => self.add_entitlement(entitlement, change, committed_at),
             ChangeBody::Withdraw { entitlement, .. } => self.end_entitlement(*entitlement, change.id),
-            ChangeBody::Skipped => {}
+            ChangeBody::Epoch(_) | ChangeBody::Skipped => {}
         }
         Ok(())
     }

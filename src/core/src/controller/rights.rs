@@ -21,11 +21,12 @@ pub enum Word {
     Reinstate = 5,
     Grant = 6,
     Withdraw = 7,
+    Recover = 8,
 }
 
 impl Word {
     /// Every word.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Revoke,
         Self::Disable,
         Self::Hold,
@@ -34,6 +35,7 @@ impl Word {
         Self::Reinstate,
         Self::Grant,
         Self::Withdraw,
+        Self::Recover,
     ];
 
     /// As it is typed.
@@ -48,6 +50,7 @@ impl Word {
             Self::Reinstate => "reinstate",
             Self::Grant => "grant",
             Self::Withdraw => "withdraw",
+            Self::Recover => "recover",
         }
     }
 
