@@ -19,7 +19,7 @@ use rescind_bus::{Bus, LinkState, LiveEvent, LiveFeed};
 use rescind_codec::{LogError, LogItem, SecretKey, TrustBundle, decode_grant, decode_log_message};
 use rescind_core::agent::{AgentConfig, AgentMachine, ClockFault, Link, Restored, Unreadable};
 use rescind_core::ids::{ChainId, InstanceId};
-use rescind_core::lease::LeaseRequest;
+use rescind_core::lease::{Behind, LeaseRequest};
 use rescind_core::position::Lane;
 use rescind_core::report::Report;
 use rescind_core::time::BootNs;
@@ -29,7 +29,7 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use self::fetch::{Done, Way};
+use self::fetch::{Done, LeaseAnswer, Way};
 use crate::clock::{BootClock, ClockWatch, Place, Readings};
 use crate::direct::Direct;
 use crate::metrics::bump;
@@ -273,10 +273,11 @@ impl Driver {
         };
         match done {
             Done::Lease { request, answer, way } => {
-                if answer.is_some() && way == Way::Direct {
+                let is_grant = matches!(answer, LeaseAnswer::Grant(_));
+                if is_grant && way == Way::Direct {
                     bump(&self.shared.counters.direct_leases);
                 }
-                self.on_lease(&request, answer.as_deref());
+                self.on_lease(&request, answer);
             }
             Done::Range(range) => self.on_range(range),
             Done::Snapshot(Some(snapshot)) => {
@@ -288,6 +289,7 @@ impl Driver {
                 bump(&self.shared.counters.snapshot_failures);
                 self.feed(AgentMachine::handle_snapshot_failed);
             }
+            Done::HandedBack => {}
             Done::Subscribed { lane, feed } => {
                 match lane {
                     Lane::Deny => self.deny = Some(feed),
@@ -298,9 +300,16 @@ impl Driver {
         }
     }
 
-    fn on_lease(&mut self, request: &LeaseRequest, answer: Option<&[u8]>) {
-        let Some(answer) = answer else { return bump(&self.shared.counters.lease_failures) };
-        let grant = match decode_grant(answer, request, &self.wire.trust) {
+    fn on_lease(&mut self, request: &LeaseRequest, answer: LeaseAnswer) {
+        let answer = match answer {
+            LeaseAnswer::Grant(answer) => answer,
+            LeaseAnswer::Behind(Behind { lane, at }) => {
+                bump(&self.shared.counters.lease_failures);
+                return self.feed(|machine, now| machine.handle_behind(now, lane, at));
+            }
+            LeaseAnswer::Nothing => return bump(&self.shared.counters.lease_failures),
+        };
+        let grant = match decode_grant(&answer, request, &self.wire.trust) {
             Ok(grant) => grant,
             Err(error) => {
                 bump(&self.shared.counters.lease_failures);

@@ -30,7 +30,7 @@ pub use feed::{FeedLimits, SubscribeError};
 pub use link::LinkState;
 pub use live::{LiveEvent, LiveFeed};
 pub use read::{Page, ReadError, StoredMessage};
-pub use report::{ReportError, ReportEvent, ReportFeed};
+pub use report::{ReportError, ReportEvent, ReportFeed, TailEvent, TailFeed};
 pub use request::{Parts, RequestError};
 pub use secret::{Secret, SecretError};
 pub use serve::{Incoming, Requests, RespondError, Responder};

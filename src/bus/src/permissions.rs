@@ -183,7 +183,13 @@ impl ServerConfig {
         let inbox = inbox.to_owned();
         Ok(match user.role {
             Role::Agent => Rights {
-                publish: vec![s.lease(), s.repair(), s.snapshot(), s.report(&user.name)?],
+                publish: vec![
+                    s.lease(),
+                    s.repair(),
+                    s.snapshot(),
+                    s.report(&user.name)?,
+                    s.tail(&user.name)?,
+                ],
                 subscribe: vec![s.live_all(), inbox],
                 answers: false,
             },
@@ -197,6 +203,7 @@ impl ServerConfig {
                     s.snapshot(),
                     s.directive(),
                     s.report_all(),
+                    s.tail_all(),
                     s.live_all(),
                     inbox,
                 ];

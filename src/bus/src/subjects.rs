@@ -124,6 +124,21 @@ impl Subjects {
         self.below("agent.*.report")
     }
 
+    /// Where one agent hands back signed entries that a controller lost.
+    ///
+    /// # Errors
+    /// [`SubjectError`] for a wrong agent id.
+    pub fn tail(&self, agent_id: &str) -> Result<String, SubjectError> {
+        check("agent id", agent_id)?;
+        Ok(self.below(format_args!("agent.{agent_id}.tail")))
+    }
+
+    /// What every agent hands back.
+    #[must_use]
+    pub fn tail_all(&self) -> String {
+        self.below("agent.*.tail")
+    }
+
     /// The lane of a `live` subject of this realm; `None` for any other subject.
     #[must_use]
     pub fn lane_of<'a>(&self, subject: &'a str) -> Option<&'a str> {
@@ -133,7 +148,17 @@ impl Subjects {
     /// The agent of a report subject of this realm; `None` for any other subject.
     #[must_use]
     pub fn agent_of<'a>(&self, subject: &'a str) -> Option<&'a str> {
-        let agent = subject.strip_prefix(&self.below("agent."))?.strip_suffix(".report")?;
+        self.agent_before(subject, ".report")
+    }
+
+    /// The agent of a tail subject of this realm; `None` for any other subject.
+    #[must_use]
+    pub fn agent_of_tail<'a>(&self, subject: &'a str) -> Option<&'a str> {
+        self.agent_before(subject, ".tail")
+    }
+
+    fn agent_before<'a>(&self, subject: &'a str, kind: &str) -> Option<&'a str> {
+        let agent = subject.strip_prefix(&self.below("agent."))?.strip_suffix(kind)?;
         check("agent id", agent).ok().map(|()| agent)
     }
 

@@ -82,7 +82,11 @@ pub fn decode_log_message(bytes: &[u8], lane: Lane, trust: &TrustBundle) -> Resu
     let (kind, envelope) = frame.next()?;
     frame.end()?;
     match kind {
-        LOG_ENTRY => decode_entry(envelope, lane, trust).map(LogItem::Entry),
+        LOG_ENTRY => {
+            let mut chained = decode_entry(envelope, lane, trust)?;
+            chained.message = (lane == Lane::Deny).then(|| bytes.into());
+            Ok(LogItem::Entry(chained))
+        }
         LOG_TICK if lane != Lane::Deny => {
             Err(CodecError::WrongLane { field: "tick", seen: Lane::Deny, expected: lane }.into())
         }
@@ -157,7 +161,7 @@ fn decode_entry(envelope: &[u8], lane: Lane, trust: &TrustBundle) -> Result<Chai
     let content = decode_content(wire, &mut frame, chain, lane, signer.identity.name())
         .and_then(|entry| check_fence(&entry, trust).map(|()| entry));
     let entry = content.map_err(|error| LogError { at: (first.0 > 0).then_some(first), error })?;
-    Ok(ChainedEntry { entry, hash: entry_hash(opened.payload) })
+    Ok(ChainedEntry { entry, hash: entry_hash(opened.payload), message: None })
 }
 
 fn check_entry_lane(number: u32, expected: Lane) -> Result<(), CodecError> {

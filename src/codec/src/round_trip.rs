@@ -90,7 +90,8 @@ proptest! {
     fn entries(entry in any_entry()) {
         let (bytes, hash) = encode_entry(&entry, &controller_key());
         let item = decode_log_message(&bytes, entry.lane, &trust());
-        prop_assert_eq!(item, Ok(LogItem::Entry(ChainedEntry { entry, hash })));
+        let message = (entry.lane == Lane::Deny).then(|| bytes.as_slice().into());
+        prop_assert_eq!(item, Ok(LogItem::Entry(ChainedEntry { entry, hash, message })));
     }
 
     #[test]
@@ -160,7 +161,8 @@ fn every_kind_of_change_and_ask() {
     for entry in [deny_entry(), grant_entry()] {
         let (bytes, hash) = encode_entry(&entry, &controller_key());
         let item = decode_log_message(&bytes, entry.lane, &trust());
-        assert_eq!(item, Ok(LogItem::Entry(ChainedEntry { entry, hash })));
+        let message = (entry.lane == Lane::Deny).then(|| bytes.as_slice().into());
+        assert_eq!(item, Ok(LogItem::Entry(ChainedEntry { entry, hash, message })));
     }
     for ask in asks() {
         let directive = directive(ask);

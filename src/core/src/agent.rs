@@ -16,17 +16,21 @@
 //! | synced | the lease ends | synced but stale: judged inside each decision, by no timer |
 //! | any | clock fault | unsynced until a grant asked after it |
 //! | any | next entry does not fold, or is signed and not understood | unsynced, `poison`; other lane goes on |
-//! | any | fork, digest, later epoch | unsynced, frozen: nothing more is applied |
+//! | any | fork, digest, panic in the fold, lost history | unsynced, frozen: nothing more is applied |
+//! | any | fence, tick or grant of a later epoch | the same: a gap that is fetched; earlier epochs no longer count |
 //! | poison, frozen | snapshot at or past everything applied | unsynced, follows again |
 
+mod epoch;
 mod fault;
 mod follow;
 mod input;
 mod jitter;
 mod lane;
 mod lease;
+mod overlay;
 mod repair;
 mod reporter;
+mod tail;
 mod timers;
 
 use core::time::Duration;
@@ -34,19 +38,24 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 pub use fault::{AgentFault, ClockFault, SnapshotRefusal};
+pub use tail::{TAIL_BYTES_MAX, TAIL_CHANGES_MAX};
 
+use self::epoch::Recall;
 use self::jitter::Jitter;
 use self::lane::LaneState;
 use self::lease::LeaseKeeper;
+use self::overlay::Overlay;
 use self::repair::Repair;
 use self::reporter::Reporter;
+use self::tail::Tail;
+use crate::change::Change;
 use crate::decide::Published;
 use crate::ids::{AgentId, ChainId, InstanceId, ServiceName};
 use crate::key::KeyHasher;
 use crate::position::{Epoch, Head, Heads, Lane, Revision};
 use crate::report::{Freshness, Report};
 use crate::time::BootNs;
-use crate::view::View;
+use crate::view::{FoldError, View};
 
 /// Limit: entries asked for at once: an answer of a few megabytes at most in practice.
 pub const RANGE_ENTRIES_MAX: u32 = 256;
@@ -154,6 +163,8 @@ pub enum AgentOutput {
     },
     /// Fetch the newest snapshot; answer with `handle_snapshot` or `handle_snapshot_failed`.
     FetchSnapshot,
+    /// Publish these messages of the deny lane, signed as they are, for a controller that lost them.
+    HandBack(Vec<Arc<[u8]>>),
     /// Sign and send this. `at` is zero: the shell sets its wall clock.
     Report(Box<Report>),
 }
@@ -177,8 +188,9 @@ struct Feed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Frozen {
     Fork(Lane, Revision),
-    Epoch(Epoch),
     Digest,
+    Panic(Lane, Revision),
+    Lost(Epoch),
 }
 
 /// Outputs that wait to be polled: one place each, so nothing piles up.
@@ -190,9 +202,13 @@ struct Outbox {
     deny_range: bool,
     grant_range: bool,
     snapshot: bool,
+    hand_back: Option<Revision>,
     report: Option<Box<Report>>,
     faults: VecDeque<AgentFault>,
 }
+
+/// How entries fold; tests put in one that panics.
+type Fold = fn(&mut View, &[Change]) -> Result<(), FoldError>;
 
 /// The machine. See the module's table.
 #[derive(Debug)]
@@ -202,12 +218,17 @@ pub struct AgentMachine {
     hasher: KeyHasher,
     now: BootNs,
     view: View,
+    /// Highest epoch that anything verified spoke of.
     epoch: Option<Epoch>,
     deny: Feed,
     grant: Feed,
     durable: Heads,
     keeper: LeaseKeeper,
     frozen: Option<Frozen>,
+    overlay: Overlay,
+    tail: Tail,
+    recall: Recall,
+    fold: Fold,
     snapshot: Repair,
     reporter: Reporter,
     outbox: Outbox,
@@ -263,6 +284,10 @@ impl AgentMachine {
             durable: heads,
             keeper: LeaseKeeper::new(config.lease, now),
             frozen: None,
+            overlay: Overlay::new(published.view.hasher().clone()),
+            tail: Tail::default(),
+            recall: Recall::default(),
+            fold: View::apply_all,
             snapshot: Repair::idle(),
             reporter: Reporter::new(config.report_every, now),
             outbox: Outbox { publish: true, ask: false, ..Outbox::default() },
@@ -281,6 +306,12 @@ impl AgentMachine {
     #[must_use]
     pub const fn heads(&self) -> Heads {
         Heads { deny: self.deny.state.applied(), grant: self.grant.state.applied() }
+    }
+
+    /// Records of lost history that go on denying.
+    #[must_use]
+    pub const fn orphans(&self) -> usize {
+        self.overlay.orphans()
     }
 
     /// Digest of what is applied.
@@ -310,20 +341,23 @@ impl AgentMachine {
         }
     }
 
-    /// The fault that keeps the view unsynced until it heals, if any.
+    /// The fault that keeps the view unsynced until it heals, or the controller from granting, if any.
     #[must_use]
     pub fn fault(&self) -> Option<AgentFault> {
         if let Some(frozen) = &self.frozen {
             return Some(match frozen {
                 Frozen::Fork(lane, at) => AgentFault::Fork { lane: *lane, at: *at },
-                Frozen::Epoch(seen) => AgentFault::Epoch { seen: *seen },
                 Frozen::Digest => AgentFault::Digest,
+                Frozen::Panic(lane, at) => AgentFault::Panic { lane: *lane, at: *at },
+                Frozen::Lost(epoch) => AgentFault::LostHistory { epoch: *epoch },
             });
         }
-        [&self.deny, &self.grant].into_iter().find_map(|feed| {
+        let poison = [&self.deny, &self.grant].into_iter().find_map(|feed| {
             let (at, reason) = feed.poison.as_ref()?;
             Some(AgentFault::Poison { lane: feed.state.lane(), at: *at, reason: reason.clone() })
-        })
+        });
+        let behind = || self.recall.behind().map(|(lane, at)| AgentFault::ControllerBehind { lane, at });
+        poison.or_else(behind)
     }
 
     /// Revisions of `lane` that are known to exist and not applied.
@@ -341,11 +375,13 @@ impl AgentMachine {
         if core::mem::take(&mut outbox.publish) {
             let lease = self.keeper.lease();
             let synced = lease.is_some() && self.is_sound();
-            let published = Published { view: self.view.clone(), heads: self.heads(), lease, synced };
+            let extra = self.overlay.published();
+            let published = Published { view: self.view.clone(), heads: self.heads(), lease, extra, synced };
             self.published = Arc::new(published);
             return Some(AgentOutput::Publish(self.published()));
         }
-        if core::mem::take(&mut outbox.persist) {
+        // Why not while there are orphans: a restart from the state before finds them again.
+        if self.overlay.orphans() == 0 && core::mem::take(&mut outbox.persist) {
             return Some(AgentOutput::Persist(self.published()));
         }
         if let Some(fault) = outbox.faults.pop_front() {
@@ -357,6 +393,12 @@ impl AgentMachine {
         if core::mem::take(&mut outbox.ask) {
             return Some(AgentOutput::AskLease);
         }
+        if let Some(after) = outbox.hand_back.take() {
+            let messages = self.tail.after(after);
+            if !messages.is_empty() {
+                return Some(AgentOutput::HandBack(messages));
+            }
+        }
         if core::mem::take(&mut outbox.deny_range) {
             return Some(self.deny.range());
         }
@@ -364,6 +406,12 @@ impl AgentMachine {
             return Some(self.grant.range());
         }
         core::mem::take(&mut outbox.snapshot).then_some(AgentOutput::FetchSnapshot)
+    }
+
+    /// Epoch of what is applied.
+    fn heads_epoch(&self) -> Epoch {
+        let heads = self.heads();
+        heads.deny.position.epoch.max(heads.grant.position.epoch)
     }
 
     /// Whether nothing stands against calling the view current.

@@ -13,6 +13,8 @@ pub use bearer::{Bearer, Hint, HintKind, TokenFacts};
 pub use decision::{Decision, Drift, Effect, Reason, TokenFault};
 pub use policy::{StalePolicies, StalePolicy, StalePolicyError};
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use self::entitled::{Entitled, Evaluation};
@@ -37,6 +39,9 @@ pub struct Published {
     pub heads: Heads,
     /// Until when it may be called fresh; `None`: never proven since the start.
     pub lease: Option<Lease>,
+    /// Records that deny beside those of the view: verified denies past a gap, orphans of lost history. Made with
+    /// the view's hasher; only its records are read. `None`, almost always.
+    pub extra: Option<Arc<View>>,
     /// False after a fault (poison, fork, clock): denies `not_ready` until healed.
     pub synced: bool,
 }
@@ -45,7 +50,7 @@ impl Published {
     /// A state that nothing vouches for: denies everything.
     #[must_use]
     pub const fn unsynced(view: View, heads: Heads) -> Self {
-        Self { view, heads, lease: None, synced: false }
+        Self { view, heads, lease: None, extra: None, synced: false }
     }
 
     /// Whether the view is current at `now`, under the full lease.
@@ -105,7 +110,7 @@ pub fn decide(
     let Some(lease) = published.lease.filter(|_| published.synced) else {
         return Decision::deny(Reason::NotReady, &published.heads);
     };
-    let matches = Matches::collect(&published.view, enforcement, query);
+    let matches = Matches::collect(published, enforcement, query);
     let entitled = match matches.reason {
         Some(_) => Entitled::default(),
         None => {
@@ -175,29 +180,46 @@ struct Matches {
 
 impl Matches {
     #[inline]
-    fn collect(view: &View, enforcement: &Enforcement, query: &Query<'_>) -> Self {
-        use TargetKind as T;
+    fn collect(published: &Published, enforcement: &Enforcement, query: &Query<'_>) -> Self {
         let mut matches = Self::default();
+        matches.gather(&published.view, enforcement, query);
+        if let Some(extra) = &published.extra {
+            matches.gather_beside(extra, enforcement, query);
+        }
+        if matches.records.len() > 1 {
+            matches.records.sort_unstable_by_key(|id| id.position());
+            // A record may be in both.
+            matches.records.dedup();
+        }
+        matches
+    }
+
+    /// Why apart: almost no decision comes here, and the way of the others stays short.
+    #[cold]
+    #[inline(never)]
+    fn gather_beside(&mut self, extra: &View, enforcement: &Enforcement, query: &Query<'_>) {
+        self.gather(extra, enforcement, query);
+    }
+
+    #[inline]
+    fn gather(&mut self, view: &View, enforcement: &Enforcement, query: &Query<'_>) {
+        use TargetKind as T;
         let bearer = query.bearer;
         let issued_at = bearer.issued_at();
         for (kind, key) in bearer.keys() {
-            matches.tombstone(view, kind, key);
-            matches.standing(view, kind, key, issued_at);
+            self.tombstone(view, kind, key);
+            self.standing(view, kind, key, issued_at);
         }
         if view.has_standing(T::Tenant) {
             if let Some(tenant) = bearer.tenant() {
-                matches.standing(view, T::Tenant, tenant, issued_at);
+                self.standing(view, T::Tenant, tenant, issued_at);
             }
             if let Some(tenant) = query.tenant.filter(|tenant| bearer.tenant_name() != Some(*tenant)) {
-                matches.standing(view, T::Tenant, view.hasher().tenant(tenant), issued_at);
+                self.standing(view, T::Tenant, view.hasher().tenant(tenant), issued_at);
             }
         }
-        matches.standing(view, T::Service, enforcement.service, issued_at);
-        matches.standing(view, T::All, enforcement.all, issued_at);
-        if matches.records.len() > 1 {
-            matches.records.sort_unstable_by_key(|id| id.position());
-        }
-        matches
+        self.standing(view, T::Service, enforcement.service, issued_at);
+        self.standing(view, T::All, enforcement.all, issued_at);
     }
 
     #[inline]

@@ -1,5 +1,7 @@
 //! Entries: what is signed, chained and published. Source: protocol.md section 2.
 
+use std::sync::Arc;
+
 use crate::change::{Change, ChangeBody, Origin};
 use crate::digest::StateDigest;
 use crate::epoch::EpochStart;
@@ -117,6 +119,9 @@ pub struct ChainedEntry {
     pub entry: Entry,
     /// Hash that the next entry must name.
     pub hash: EntryHash,
+    /// The message as it was signed, of an entry of the deny lane that was read: what an agent hands back to a
+    /// controller that lost it. Opaque here.
+    pub message: Option<Arc<[u8]>>,
 }
 
 /// Proof of the head: appended to the deny lane with compare-and-set, outside revisions and hashes.

@@ -1,9 +1,14 @@
 //! Leases: the right to call a view fresh until a time. Source: protocol.md section 4.
 
+use core::fmt;
+use core::str::FromStr;
 use core::time::Duration;
+
+use thiserror::Error;
 
 use crate::entry::Tick;
 use crate::ids::{AgentId, InstanceId};
+use crate::position::{Lane, Position};
 use crate::time::{BootNs, UnixMs};
 
 /// Clock rate error that the bound allows for, in thousandths: 0.5 % is 5.
@@ -48,6 +53,46 @@ pub struct LeaseGrant {
     pub nonce: Nonce,
     /// The tick.
     pub tick: Tick,
+}
+
+/// What a controller says to a request for a lease while it knows that somebody holds more than it: no grants until
+/// it has that too. Written `behind <lane> <epoch>-<revision>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Behind {
+    /// The lane that it lost something of.
+    pub lane: Lane,
+    /// Where it stands there.
+    pub at: Position,
+}
+
+impl Behind {
+    /// Code of the refusal.
+    pub const CODE: u16 = 409;
+}
+
+impl fmt::Display for Behind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "behind {} {}-{}", self.lane, self.at.epoch.0, self.at.revision.0)
+    }
+}
+
+/// A text that is not written so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("it is not written `behind <lane> <epoch>-<revision>`")]
+pub struct BehindError;
+
+impl FromStr for Behind {
+    type Err = BehindError;
+
+    fn from_str(text: &str) -> Result<Self, BehindError> {
+        let parse = || {
+            let (lane, at) = text.strip_prefix("behind ")?.split_once(' ')?;
+            let (epoch, revision) = at.split_once('-')?;
+            let at = Position::new(epoch.parse().ok()?, revision.parse().ok()?);
+            Some(Self { lane: Lane::from_name(lane)?, at })
+        };
+        parse().ok_or(BehindError)
+    }
 }
 
 /// A lease as installed by an agent.

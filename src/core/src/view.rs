@@ -7,6 +7,7 @@
 mod cow;
 mod filter;
 mod held;
+mod overlay;
 mod standing;
 mod undo;
 

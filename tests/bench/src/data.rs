@@ -118,7 +118,7 @@ pub(crate) fn published(view: View) -> Arc<Published> {
         controller_time: UnixMs(now_s() * 1000),
         length: Duration::from_secs(30),
     };
-    Arc::new(Published { view, heads: Heads::default(), lease: Some(lease), synced: true })
+    Arc::new(Published { view, heads: Heads::default(), lease: Some(lease), extra: None, synced: true })
 }
 
 pub(crate) fn now_s() -> i64 {

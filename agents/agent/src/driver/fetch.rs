@@ -14,7 +14,7 @@ use rescind_codec::{
 use rescind_core::agent::{RangeFailure, RangeRest, Unreadable};
 use rescind_core::entry::ChainedEntry;
 use rescind_core::key::KeyHasher;
-use rescind_core::lease::LeaseRequest;
+use rescind_core::lease::{Behind, LeaseRequest};
 use rescind_core::position::{Lane, Revision};
 use rescind_core::snapshot::Manifest;
 use rescind_core::view::View;
@@ -38,10 +38,31 @@ const CODE_GONE: u16 = 410;
 
 /// What came back.
 pub(super) enum Done {
-    Lease { request: LeaseRequest, answer: Option<Bytes>, way: Way },
+    Lease { request: LeaseRequest, answer: LeaseAnswer, way: Way },
     Range(Range),
     Snapshot(Option<Box<(Manifest, View)>>),
     Subscribed { lane: Lane, feed: LiveFeed },
+    HandedBack,
+}
+
+/// The answer to a request for a lease.
+pub(super) enum LeaseAnswer {
+    /// Bytes that may be a grant.
+    Grant(Bytes),
+    /// The controller lost something that an agent holds and grants nothing until it has it again.
+    Behind(Behind),
+    /// None.
+    Nothing,
+}
+
+impl LeaseAnswer {
+    fn is_there(&self) -> bool {
+        !matches!(self, Self::Nothing)
+    }
+
+    fn of(grant: Option<Bytes>) -> Self {
+        grant.map_or(Self::Nothing, Self::Grant)
+    }
 }
 
 /// The answer to a request for a range.
@@ -74,7 +95,7 @@ pub(super) async fn lease(
     wire: &Arc<Wire>,
     request: &LeaseRequest,
     patience: Duration,
-) -> (Option<Bytes>, Way) {
+) -> (LeaseAnswer, Way) {
     let bytes = Bytes::from(encode_lease_request(request, &wire.chain, &wire.key));
     let Some(direct) = &wire.direct else { return (bus_lease(wire, bytes).await, Way::Bus) };
     let patience = if wire.prefers_direct() { Duration::ZERO } else { patience };
@@ -83,35 +104,40 @@ pub(super) async fn lease(
     let mut over_bus = tokio::spawn(async move {
         let answer = bus_lease(&asking, asked).await;
         if let Some(direct) = &asking.direct {
-            direct.note_bus(answer.is_some());
+            direct.note_bus(answer.is_there());
         }
         answer
     });
     match timeout(patience, &mut over_bus).await {
-        Ok(Ok(Some(answer))) => return (Some(answer), Way::Bus),
-        Ok(Ok(None) | Err(_)) => return (direct.lease(bytes).await, Way::Direct),
+        Ok(Ok(answer)) if answer.is_there() => return (answer, Way::Bus),
+        Ok(_) => return (LeaseAnswer::of(direct.lease(bytes).await), Way::Direct),
         Err(_) => direct.note_bus(false),
     }
     let mut over_direct = pin!(direct.lease(bytes));
     tokio::select! {
         answer = &mut over_bus => match answer {
-            Ok(Some(answer)) => (Some(answer), Way::Bus),
-            Ok(None) | Err(_) => (over_direct.await, Way::Direct),
+            Ok(answer) if answer.is_there() => (answer, Way::Bus),
+            Ok(_) | Err(_) => (LeaseAnswer::of(over_direct.await), Way::Direct),
         },
         answer = &mut over_direct => match answer {
-            Some(answer) => (Some(answer), Way::Direct),
-            None => (over_bus.await.ok().flatten(), Way::Bus),
+            Some(answer) => (LeaseAnswer::Grant(answer), Way::Direct),
+            None => (over_bus.await.unwrap_or(LeaseAnswer::Nothing), Way::Bus),
         },
     }
 }
 
-async fn bus_lease(wire: &Wire, bytes: Bytes) -> Option<Bytes> {
+async fn bus_lease(wire: &Wire, bytes: Bytes) -> LeaseAnswer {
     let subject = wire.bus.subjects().lease();
     match wire.bus.request(&subject, bytes, LEASE_WAIT).await {
-        Ok(answer) => Some(answer),
+        Ok(answer) => LeaseAnswer::Grant(answer),
         Err(error) => {
             tracing::debug!(%error, "no lease over the bus");
-            None
+            match error {
+                RequestError::Remote { code: Behind::CODE, text, .. } => {
+                    text.parse().map_or(LeaseAnswer::Nothing, LeaseAnswer::Behind)
+                }
+                _ => LeaseAnswer::Nothing,
+            }
         }
     }
 }

@@ -47,6 +47,7 @@ impl Driver {
                     let (wire, hasher) = (Arc::clone(&self.wire), self.machine.hasher().clone());
                     self.spawn(async move { Done::Snapshot(fetch::snapshot(wire, hasher).await) });
                 }
+                AgentOutput::HandBack(messages) => self.hand_back(messages),
                 AgentOutput::Report(report) => {
                     if self.reports.try_send(*report).is_err() {
                         bump(&self.shared.counters.report_failures);
@@ -80,6 +81,25 @@ impl Driver {
         self.spawn(async move {
             let (answer, way) = fetch::lease(&wire, &request, patience).await;
             Done::Lease { request, answer, way }
+        });
+    }
+
+    /// Gives a controller that lost something what it had signed. What does not arrive is asked for again.
+    fn hand_back(&mut self, messages: Vec<Arc<[u8]>>) {
+        tracing::warn!(
+            entries = messages.len(),
+            "handing signed entries back to a controller that lost them"
+        );
+        let (wire, agent) = (Arc::clone(&self.wire), self.settings.agent.clone());
+        self.spawn(async move {
+            for message in messages {
+                let bytes = bytes::Bytes::copy_from_slice(&message);
+                if let Err(error) = wire.bus.publish_tail(agent.as_str(), bytes).await {
+                    tracing::debug!(%error, "an entry was not handed back");
+                    break;
+                }
+            }
+            Done::HandedBack
         });
     }
 

@@ -88,7 +88,7 @@ fn make_fresh(shared: &Shared) {
         length: Duration::from_secs(5),
     };
     let Published { view, heads, .. } = shared.published().as_ref().clone();
-    shared.publish(Arc::new(Published { view, heads, lease: Some(lease), synced: true }));
+    shared.publish(Arc::new(Published { view, heads, lease: Some(lease), extra: None, synced: true }));
     assert_eq!(shared.published().freshness(now), Freshness::Fresh);
 }
 

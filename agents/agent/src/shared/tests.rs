@@ -106,7 +106,13 @@ impl Bench {
         let length = Duration::from_secs(5);
         let lease = Lease { asked_at, granted_at: asked_at, controller_time: wall_ms(), length };
         let (view, heads) = (self.view.clone(), Heads::default());
-        self.shared.publish(Arc::new(Published { view, heads, lease: Some(lease), synced: true }));
+        self.shared.publish(Arc::new(Published {
+            view,
+            heads,
+            lease: Some(lease),
+            extra: None,
+            synced: true,
+        }));
     }
 
     fn claims(user: &str, lifetime: i64) -> serde_json::Value {

@@ -22,7 +22,7 @@ fn an_agent_gets_exactly_its_subjects() {
     let lines: Vec<_> = text.lines().map(str::trim).collect();
     assert!(lines.contains(
         &"publish: { allow: [\"rescind.v1.acme.lease\", \"rescind.v1.acme.repair\", \"rescind.v1.acme.snapshot\", \
-          \"rescind.v1.acme.agent.a-1.report\"] }"
+          \"rescind.v1.acme.agent.a-1.report\", \"rescind.v1.acme.agent.a-1.tail\"] }"
     ));
     assert!(lines.contains(&"subscribe: { allow: [\"rescind.v1.acme.live.>\", \"_INBOX_a-1.>\"] }"));
     assert!(!text.contains("$JS") && !text.contains("allow_responses"));

@@ -3,7 +3,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use rescind_bus::{
     BucketSettings, Bus, BusConfig, ConnectError, Credentials, FeedLimits, LiveEvent, Parts, PublishError,
-    RefusedReason, Replicas, ReportEvent, RequestError, Secret, StreamError, StreamSettings, TlsOptions,
+    RefusedReason, Replicas, ReportEvent, RequestError, Secret, StreamError, StreamSettings, TailEvent,
+    TlsOptions,
     permissions::{BusUser, Role, ServerConfig},
 };
 
@@ -76,6 +77,7 @@ async fn every_role_can_do_its_work() {
     let mut repair = controller.serve(names.repair(), None, FeedLimits::default()).await.unwrap();
     let mut directive = controller.serve(names.directive(), None, FeedLimits::default()).await.unwrap();
     let mut reports = controller.subscribe_reports(FeedLimits::default()).await.unwrap();
+    let mut tails = controller.subscribe_tails(FeedLimits::default()).await.unwrap();
     controller.round_trip(WAIT).await.unwrap();
     let service = tokio::spawn(async move {
         lease.next().await.unwrap().responder.send("grant".into()).await.unwrap();
@@ -102,6 +104,9 @@ async fn every_role_can_do_its_work() {
     assert!(
         matches!(within(reports.next()).await, Some(ReportEvent::Report { agent, .. }) if agent == "a-1")
     );
+    agent.publish_tail("a-1", "t".into()).await.unwrap();
+    let entry = TailEvent::Entry { agent: "a-1".into(), bytes: "t".into() };
+    assert_eq!(within(tails.next()).await, Some(entry));
     let emitter = realm.bus("hr").await;
     assert_eq!(emitter.request(&names.directive(), "d".into(), WAIT).await.unwrap(), "accepted");
     within(service).await.unwrap();
@@ -131,6 +136,7 @@ async fn an_agent_can_do_nothing_else() {
         names.live("deny").unwrap(),
         names.directive(),
         names.report("a-2").unwrap(),
+        names.tail("a-2").unwrap(),
         "_INBOX_a-2.x".to_owned(),
     ] {
         let error = agent.request(&subject, Bytes::new(), WAIT).await.unwrap_err();
@@ -148,6 +154,8 @@ async fn nobody_listens_where_it_may_not() {
     let mut reports = agent.subscribe_reports(FeedLimits::default()).await.unwrap();
     assert!(matches!(within(reports.next()).await, Some(ReportEvent::Refused { .. })));
     assert_eq!(within(reports.next()).await, None);
+    let mut tails = agent.subscribe_tails(FeedLimits::default()).await.unwrap();
+    assert!(matches!(within(tails.next()).await, Some(TailEvent::Refused { .. })));
     for subject in [subjects().lease(), "_INBOX_a-2.>".to_owned(), ">".to_owned()] {
         let mut requests = agent.serve(subject, None, FeedLimits::default()).await.unwrap();
         assert!(within(requests.next()).await.is_none());

@@ -106,7 +106,7 @@ fn apply(
         if stop.is_cancelled() {
             return Err(StartError::Task("it was stopped".to_owned()));
         }
-        let ChainedEntry { entry, hash } = entry?;
+        let ChainedEntry { entry, hash, .. } = entry?;
         let broken = |reason: String| StartError::Chain { lane, revision: entry.first, reason };
         if entry.chain != trust.pin().chain {
             return Err(broken("it is of another chain".to_owned()));

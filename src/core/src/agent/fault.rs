@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::position::{Epoch, Lane, Revision};
+use crate::position::{Epoch, Lane, Position, Revision};
 
 /// Something that the agent refused or that made it fail closed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -25,11 +25,28 @@ pub enum AgentFault {
         /// Why.
         reason: Box<str>,
     },
-    /// The chain went on in a later epoch: everything is denied until a snapshot of it.
-    #[error("epoch {} is newer than this view", .seen.0)]
-    Epoch {
-        /// The newer epoch.
-        seen: Epoch,
+    /// Two persons gave up history that this view holds: everything is denied until a snapshot of the epoch that
+    /// goes on without it. What the lost entries denied stays denied.
+    #[error("history lost: epoch {} goes on below this view", .epoch.0)]
+    LostHistory {
+        /// The epoch that goes on.
+        epoch: Epoch,
+    },
+    /// A bug: folding an entry panicked. Everything is denied until a snapshot.
+    #[error("panic while applying {lane} {at}; report it with the agent's log")]
+    Panic {
+        /// Where.
+        lane: Lane,
+        /// First revision of the entry.
+        at: Revision,
+    },
+    /// The controller stands below what this agent has applied from it: it lost accepted changes.
+    #[error("controller_behind {lane} {at}: it lost changes that this agent holds")]
+    ControllerBehind {
+        /// Where.
+        lane: Lane,
+        /// Where the controller stands.
+        at: Position,
     },
     /// The fold came to another state than the controller's at equal heads (S9).
     #[error("digest differs at equal heads")]
@@ -63,7 +80,9 @@ impl AgentFault {
         match self {
             Self::Fork { .. } => "fork",
             Self::Poison { .. } => "poison",
-            Self::Epoch { .. } => "epoch",
+            Self::LostHistory { .. } => "lost_history",
+            Self::Panic { .. } => "panic",
+            Self::ControllerBehind { .. } => "controller_behind",
             Self::Digest => "digest",
             Self::Clock(_) => "clock",
             Self::Overflow => "overflow",

@@ -1,13 +1,14 @@
 //! Following the chain: which entries are taken, how they fold, what stops the view.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use super::fault::AgentFault;
-use super::lane::{Against, Next, Offered};
+use super::lane::{Against, Next, Offered, Source};
 use super::reporter::PROMPT_JITTER;
 use super::{AgentMachine, Frozen};
 use crate::change::{Change, ChangeBody};
 use crate::entry::{ChainedEntry, Tick};
-use crate::ids::ChainId;
-use crate::position::{Epoch, Head, Heads, LANES, Lane};
+use crate::position::{Head, Heads, LANES, Lane, Revision};
 
 /// A tick compared with what is applied, over all lanes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,27 +24,21 @@ pub(super) enum Judged {
 }
 
 impl AgentMachine {
-    /// Whether a message is of this chain and epoch. The first message of a chain tells the epoch.
-    pub(super) fn is_current(&mut self, chain: &ChainId, epoch: Epoch) -> bool {
-        if *chain != self.config.chain {
-            self.put_fault(AgentFault::ForeignChain);
-            return false;
-        }
-        let current = *self.epoch.get_or_insert(epoch);
-        if epoch > current {
-            self.freeze(Frozen::Epoch(epoch));
-        }
-        epoch == current
-    }
-
-    pub(super) fn accept(&mut self, entry: ChainedEntry) {
+    pub(super) fn accept(&mut self, entry: ChainedEntry, source: Source) {
         let lane = entry.entry.lane;
-        if !self.is_current(&entry.entry.chain, entry.entry.epoch) {
+        if !self.is_our_chain(&entry.entry.chain) {
             return;
         }
         if entry.entry.changes.is_empty() {
             return self.put_fault(AgentFault::Unreadable { lane, reason: "no changes".into() });
         }
+        let epoch = entry.entry.epoch;
+        self.note_epoch(epoch);
+        if source == Source::Live && Some(epoch) < self.epoch {
+            // A deposed writer's. What of it is history comes when it is asked for.
+            return;
+        }
+        self.note_lost(&entry.entry);
         let is_frozen = self.frozen.is_some();
         let deps = entry.entry.deps;
         let Some(feed) = self.feed_mut(lane) else {
@@ -52,7 +47,14 @@ impl AgentMachine {
         if is_frozen {
             return feed.state.note_known(entry.entry.last().revision);
         }
-        match feed.state.offer(entry) {
+        let is_early = lane == Lane::Deny
+            && source == Source::Live
+            && entry.entry.first > feed.state.applied().position.revision.next();
+        if is_early {
+            self.overlay.note_early(&entry);
+        }
+        let Some(feed) = self.feed_mut(lane) else { return };
+        match feed.state.offer(entry, source) {
             Offered::Known | Offered::Buffered | Offered::Dropped => {}
             Offered::Fork(at) => self.freeze(Frozen::Fork(lane, at)),
         }
@@ -71,6 +73,10 @@ impl AgentMachine {
                 match feed.state.take_next(deny) {
                     Next::None => break,
                     Next::Fork(at) => self.freeze(Frozen::Fork(lane, at)),
+                    Next::Misfit(reason) => {
+                        self.poison(lane, reason.into());
+                        break;
+                    }
                     Next::Entry(entry) => {
                         if !self.apply(lane, &entry) {
                             break;
@@ -80,6 +86,10 @@ impl AgentMachine {
             }
             self.close(lane);
         }
+        if self.overlay.early() > 0 && self.deny.state.lag() == 0 {
+            self.overlay.restart_early(core::iter::empty());
+        }
+        self.outbox.publish |= self.overlay.is_dirty();
     }
 
     /// Folds one entry as a whole. False where it does not fold: the lane stops before it.
@@ -88,12 +98,29 @@ impl AgentMachine {
         let folded = if entry.entry.changes.iter().any(misplaced) {
             Err("change of another lane".into())
         } else {
-            self.view.apply_all(&entry.entry.changes).map_err(|error| error.to_string().into())
+            let (fold, view) = (self.fold, &mut self.view);
+            // Why unwind safe: a view in which a panic happened is thrown away.
+            match catch_unwind(AssertUnwindSafe(|| fold(view, &entry.entry.changes))) {
+                Ok(folded) => folded.map_err(|error| error.to_string().into()),
+                Err(_) => {
+                    self.throw_view_away(lane, entry.entry.first);
+                    return false;
+                }
+            }
         };
         if let Err(reason) = folded {
             self.poison(lane, reason);
+            if lane == Lane::Deny {
+                // What it denies and what was buffered behind it denies all the same.
+                self.overlay.note_early(entry);
+                self.deny.state.pending().for_each(|entry| self.overlay.note_early(entry));
+            }
             return false;
         }
+        if lane == Lane::Deny {
+            self.tail.push(entry);
+        }
+        self.overlay.settle(entry);
         let head = Head { position: entry.entry.last(), hash: entry.hash };
         let prompt = entry.entry.changes.iter().any(|change| match change.body {
             ChangeBody::Record(_)
@@ -145,9 +172,10 @@ impl AgentMachine {
     /// INVARIANT (S12, S13): nothing more is applied and nothing allowed until a snapshot.
     pub(super) fn freeze(&mut self, frozen: Frozen) {
         let later = match (&self.frozen, &frozen) {
-            (Some(Frozen::Epoch(there)), Frozen::Epoch(seen)) => seen > there,
+            (Some(Frozen::Lost(there)), Frozen::Lost(seen)) => seen > there,
+            // It says where the histories part, and which epoch a snapshot has to be of.
+            (Some(_), Frozen::Lost(_)) | (None, _) => true,
             (Some(_), _) => false,
-            (None, _) => true,
         };
         if later {
             self.frozen = Some(frozen);
@@ -158,7 +186,16 @@ impl AgentMachine {
         }
     }
 
-    fn fail_closed(&mut self) {
+    /// INVARIANT (S12): a view in which a panic happened vouches for nothing. What was published is whole.
+    fn throw_view_away(&mut self, lane: Lane, at: Revision) {
+        self.view = self.published.view.clone();
+        self.deny.state.reset(self.published.heads.deny);
+        self.grant.state.reset(self.published.heads.grant);
+        self.outbox.persist = false;
+        self.freeze(Frozen::Panic(lane, at));
+    }
+
+    pub(super) fn fail_closed(&mut self) {
         self.drop_lease();
         self.outbox.publish = true;
         self.reporter.soon(self.now, PROMPT_JITTER, &mut self.jitter);
@@ -200,9 +237,13 @@ impl AgentMachine {
             return;
         }
         for granted in self.keeper.take_waiting() {
-            // A fork that an earlier one showed, or an epoch that went on meanwhile, ends this.
-            if !self.is_sound() || Some(granted.tick.epoch) != self.epoch {
+            // A fork that an earlier one showed ends this.
+            if !self.is_sound() {
                 return;
+            }
+            // A deposed controller's: a later epoch was heard of meanwhile.
+            if Some(granted.tick.epoch) < self.epoch {
+                continue;
             }
             match self.judge(&granted.tick) {
                 Judged::Holds => {

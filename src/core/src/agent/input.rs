@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::fault::{AgentFault, ClockFault, SnapshotRefusal};
-use super::lane::Against;
+use super::lane::{Against, Source};
 use super::reporter::{DURABLE_WAIT, PROMPT_JITTER};
 use super::{AgentMachine, Feed, Frozen, Link, RANGE_UNREADABLE_MAX, RangeFailure, RangeRest, Unreadable};
 use crate::entry::{ChainedEntry, Tick};
@@ -20,14 +20,14 @@ impl AgentMachine {
     /// An entry from the live subject.
     pub fn handle_entry(&mut self, now: BootNs, entry: ChainedEntry) {
         self.observe(now);
-        self.accept(entry);
+        self.accept(entry, Source::Live);
         self.run(now);
     }
 
     /// A tick from the live subject: names heads and a digest to compare with. Never makes anybody fresh.
     pub fn handle_tick(&mut self, now: BootNs, tick: &Tick) {
         self.observe(now);
-        if self.is_current(&tick.chain, tick.epoch) {
+        if self.is_current(tick) {
             self.note_heads(&tick.heads);
             self.judge(tick);
         }
@@ -80,16 +80,21 @@ impl AgentMachine {
     /// A lease request to send now. `now_before_send` was read before anything is sent, and is the only anchor
     /// of the lease (S1); `nonce` is fresh and random.
     pub fn begin_lease(&mut self, now_before_send: BootNs, nonce: Nonce) -> LeaseRequest {
-        self.keeper.begin(now_before_send, nonce);
+        self.keeper.begin(now_before_send, nonce, self.heads());
         LeaseRequest { agent: self.config.agent.clone(), instance: self.config.instance, nonce }
     }
 
     /// A grant, verified: signature of the tick, key role, path of *this instance's* nonce to the root.
     pub fn handle_grant(&mut self, now: BootNs, grant: LeaseGrant) {
         self.observe(now);
-        if self.is_current(&grant.tick.chain, grant.tick.epoch)
+        if self.is_current(&grant.tick)
             && let Some(granted) = self.keeper.redeem(now, grant, &mut self.jitter)
         {
+            if let Some((lane, at)) = granted.is_behind() {
+                self.recall(lane, at);
+                return self.run(now);
+            }
+            self.end_recall();
             self.note_heads(&granted.tick.heads);
             // A round trip worked: what waits for a back-off need not.
             if self.deny.poison.is_none() && self.grant.poison.is_none() && self.frozen.is_none() {
@@ -107,7 +112,7 @@ impl AgentMachine {
         self.observe(now);
         let before = self.heads();
         for entry in entries {
-            self.accept(entry);
+            self.accept(entry, Source::Range);
         }
         self.advance();
         let after = self.heads();
@@ -244,6 +249,10 @@ impl AgentMachine {
             if same_place && self.frozen.is_none() && feed.state.against(&head) != Against::At {
                 return Err(SnapshotRefusal::Fork);
             }
+            // After lost history, only what is behind the fences is of the history that goes on.
+            if matches!(self.frozen, Some(Frozen::Lost(epoch)) if head.position.epoch < epoch) {
+                return Err(SnapshotRefusal::Older);
+            }
         }
         Ok(())
     }
@@ -251,29 +260,35 @@ impl AgentMachine {
     fn install_snapshot(&mut self, manifest: &Manifest, view: View) {
         let moved = self.heads() != manifest.heads;
         let epoch = manifest.heads.deny.position.epoch.max(manifest.heads.grant.position.epoch);
-        let is_later = self.epoch.is_some_and(|current| epoch > current);
+        let is_later = self.heads_epoch() < epoch;
         if is_later {
             self.drop_lease();
         }
-        if is_later || self.frozen.is_some() {
-            // What was buffered may be of the history that is left behind.
-            self.deny.state.forget_pending();
-            self.grant.state.forget_pending();
+        let parts = self.parts_from(&manifest.heads);
+        let starts_over = parts || is_later || self.frozen.is_some();
+        if parts && !matches!(self.frozen, Some(Frozen::Lost(_))) {
+            // INVARIANT (S8): nobody proved that what this history denied was given up or ended.
+            self.overlay.adopt(&self.view.records_missing_in(&view));
         }
-        self.epoch = self.epoch.max((epoch > crate::position::Epoch(0)).then_some(epoch));
-        let frozen_by_later = matches!(self.frozen, Some(Frozen::Epoch(seen)) if self.epoch < Some(seen));
-        if !frozen_by_later {
-            self.frozen = None;
-        }
+        self.overlay.compare(&view, epoch);
+        self.note_epoch(epoch);
+        self.frozen = None;
         self.view = view;
         for (feed, head) in [(&mut self.deny, manifest.heads.deny), (&mut self.grant, manifest.heads.grant)] {
-            feed.state.reset(head);
+            if starts_over {
+                // What was buffered may be of the history that is left behind.
+                feed.state.start_over(head);
+            } else {
+                feed.state.reset(head);
+            }
             feed.is_too_old = false;
             feed.unreadable = 0;
             if feed.poison.as_ref().is_some_and(|(at, _)| *at <= head.position.revision) {
                 feed.poison = None;
             }
         }
+        self.tail.clear();
+        self.overlay.restart_early(self.deny.state.pending());
         self.outbox.publish = true;
         self.outbox.persist |= moved;
         self.reporter.soon(self.now, PROMPT_JITTER, &mut self.jitter);

@@ -1,9 +1,10 @@
 //! One lane as an agent follows it: what is applied, what is buffered, what is known to exist.
 
+use core::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::entry::ChainedEntry;
-use crate::position::{EntryHash, Head, Lane, Position, Revision};
+use crate::position::{EntryHash, Epoch, Head, Lane, Position, Revision};
 
 /// Limit: entries past a gap that are kept. More are fetched again.
 pub(super) const PENDING_ENTRIES_MAX: usize = 256;
@@ -12,6 +13,15 @@ pub(super) const PENDING_CHANGES_MAX: usize = 65_536;
 /// Limit: places whose hash is remembered, to compare with heads that are behind us. Covers several seconds
 /// of entries at full speed, a tick is at most one lease old.
 pub(super) const RECENT_HEADS_MAX: usize = 2048;
+
+/// How an entry came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// On the live subject: perhaps a straggler of a writer that was deposed.
+    Live,
+    /// Asked for by its place, from the log of a controller: history, whatever its epoch.
+    Range,
+}
 
 /// What became of an entry that was offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +45,8 @@ pub(super) enum Next {
     Entry(Box<ChainedEntry>),
     /// An entry that does not continue what is applied.
     Fork(Revision),
+    /// An entry that continues it and breaks the rule of epochs.
+    Misfit(&'static str),
 }
 
 /// A head compared with what is applied.
@@ -52,14 +64,24 @@ pub(super) enum Against {
     Fork(Revision),
 }
 
+/// An entry past what is applied.
+#[derive(Debug)]
+struct Pending {
+    entry: ChainedEntry,
+    /// Came as history at least once.
+    vouched: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct LaneState {
     lane: Lane,
     applied: Head,
     recent: VecDeque<(Revision, EntryHash)>,
-    pending: BTreeMap<Revision, ChainedEntry>,
+    pending: BTreeMap<Revision, Pending>,
     pending_changes: usize,
     known: Revision,
+    /// Highest epoch that anybody verified spoke of, in any lane.
+    current: Epoch,
 }
 
 impl LaneState {
@@ -71,6 +93,7 @@ impl LaneState {
             pending: BTreeMap::new(),
             pending_changes: 0,
             known: applied.position.revision,
+            current: applied.position.epoch,
         };
         state.reset(applied);
         state
@@ -94,26 +117,64 @@ impl LaneState {
         self.known.0.saturating_sub(self.applied.position.revision.0)
     }
 
-    /// Whether the next entry has to be asked for.
-    pub(super) fn is_missing_next(&self) -> bool {
-        self.lag() > 0 && !self.pending.contains_key(&self.applied.position.revision.next())
+    /// A later epoch was heard of: what came live from an earlier one is no longer believed.
+    pub(super) fn note_epoch(&mut self, epoch: Epoch) {
+        self.current = self.current.max(epoch);
     }
 
-    /// Takes an entry of this chain, epoch and lane.
-    pub(super) fn offer(&mut self, entry: ChainedEntry) -> Offered {
+    /// Whether the next entry has to be asked for.
+    pub(super) fn is_missing_next(&self) -> bool {
+        let next = self.pending.get(&self.applied.position.revision.next());
+        self.lag() > 0 && !next.is_some_and(|next| self.believes(next))
+    }
+
+    /// INVARIANT (S13): after a later epoch was heard of, an entry of an earlier one is history only if it came as
+    /// history. A deposed writer's straggler looks the same on the live subject.
+    fn believes(&self, pending: &Pending) -> bool {
+        let epoch = pending.entry.entry.epoch;
+        epoch >= self.applied.position.epoch && (pending.vouched || epoch >= self.current)
+    }
+
+    /// Entries that are buffered, the nearest first.
+    pub(super) fn pending(&self) -> impl Iterator<Item = &ChainedEntry> {
+        self.pending.values().map(|pending| &pending.entry)
+    }
+
+    /// Takes an entry of this chain and lane.
+    pub(super) fn offer(&mut self, entry: ChainedEntry, source: Source) -> Offered {
         let (first, last) = (entry.entry.first, entry.entry.last().revision);
-        self.note_known(last);
-        let applied = self.applied.position.revision;
-        if first <= applied {
-            return self.compare_known(first, last, entry.hash);
+        let epoch = entry.entry.epoch;
+        if first <= self.applied.position.revision {
+            return self.compare_known(first, last, epoch, entry.hash);
         }
-        if let Some(there) = self.pending.get(&first) {
-            return if there.hash == entry.hash { Offered::Known } else { Offered::Fork(first) };
+        if epoch < self.applied.position.epoch {
+            return Offered::Known;
+        }
+        self.note_known(last);
+        let vouched = source == Source::Range;
+        if let Some(there) = self.pending.get_mut(&first) {
+            if there.entry.hash == entry.hash {
+                there.vouched |= vouched;
+                return Offered::Known;
+            }
+            match epoch.cmp(&there.entry.entry.epoch) {
+                Ordering::Less => return Offered::Known,
+                // INVARIANT (S13): one epoch has one writer, and that one has one history.
+                Ordering::Equal => return Offered::Fork(first),
+                Ordering::Greater => self.forget_from(first),
+            }
         }
         let changes = entry.entry.changes.len();
         self.pending_changes = self.pending_changes.saturating_add(changes);
-        self.pending.insert(first, entry);
+        self.pending.insert(first, Pending { entry, vouched });
         self.shrink(first)
+    }
+
+    /// A later epoch has another entry here: what was buffered of earlier ones from here on is not history.
+    fn forget_from(&mut self, first: Revision) {
+        if let Some(there) = self.pending.remove(&first) {
+            self.pending_changes = self.pending_changes.saturating_sub(there.entry.entry.changes.len());
+        }
     }
 
     /// Why the farthest go first: what is next must not be pushed out by what cannot be applied yet.
@@ -122,7 +183,7 @@ impl LaneState {
         while self.pending.len() > PENDING_ENTRIES_MAX || self.pending_changes > PENDING_CHANGES_MAX {
             // Limit: one entry always fits, it is bounded by `ENTRY_CHANGES_MAX`.
             let Some((first, dropped)) = self.pending.pop_last() else { break };
-            self.pending_changes = self.pending_changes.saturating_sub(dropped.entry.changes.len());
+            self.pending_changes = self.pending_changes.saturating_sub(dropped.entry.entry.changes.len());
             if first == offered {
                 outcome = Offered::Dropped;
             }
@@ -131,14 +192,20 @@ impl LaneState {
     }
 
     /// An entry that begins at or below what is applied: a repetition, or a second history.
-    fn compare_known(&self, first: Revision, last: Revision, hash: EntryHash) -> Offered {
-        if last > self.applied.position.revision {
-            // INVARIANT (S13): entries have fixed borders; one across our head is from another history.
-            return Offered::Fork(first);
-        }
-        match self.against(&Head { position: Position { revision: last, ..self.applied.position }, hash }) {
-            Against::Fork(at) => Offered::Fork(at),
-            Against::At | Against::Past | Against::Behind | Against::Forgotten => Offered::Known,
+    fn compare_known(&self, first: Revision, last: Revision, epoch: Epoch, hash: EntryHash) -> Offered {
+        let applied = self.applied.position;
+        // INVARIANT (S13): entries have fixed borders; one across our head is from another history.
+        let against = if last > applied.revision {
+            Against::Fork(first)
+        } else {
+            self.against(&Head { position: Position { revision: last, epoch }, hash })
+        };
+        match against {
+            // A straggler of an earlier epoch contradicts nobody: its writer was deposed.
+            Against::Fork(at) if epoch >= applied.epoch => Offered::Fork(at),
+            Against::Fork(_) | Against::At | Against::Past | Against::Behind | Against::Forgotten => {
+                Offered::Known
+            }
         }
     }
 
@@ -171,23 +238,41 @@ impl LaneState {
     pub(super) fn take_next(&mut self, deny: Position) -> Next {
         let next = self.applied.position.revision.next();
         let Some(there) = self.pending.get(&next) else { return Next::None };
-        // INVARIANT (S4): a grant is inert until the denies that it was made after are applied.
-        if self.lane != Lane::Deny && there.entry.deps > deny {
+        if !self.believes(there) {
             return Next::None;
         }
-        let Some(entry) = self.pending.remove(&next) else { return Next::None };
+        // INVARIANT (S4): a grant is inert until the denies that it was made after are applied.
+        if self.lane != Lane::Deny && there.entry.entry.deps > deny {
+            return Next::None;
+        }
+        let Some(Pending { entry, .. }) = self.pending.remove(&next) else { return Next::None };
         self.pending_changes = self.pending_changes.saturating_sub(entry.entry.changes.len());
         // INVARIANT (S3): only what continues the applied history by hash.
-        if entry.entry.prev_hash == self.applied.hash {
-            Next::Entry(Box::new(entry))
-        } else {
-            Next::Fork(next)
+        if entry.entry.prev_hash != self.applied.hash {
+            return Next::Fork(next);
+        }
+        match self.misfit(&entry) {
+            Some(reason) => Next::Misfit(reason),
+            None => Next::Entry(Box::new(entry)),
+        }
+    }
+
+    /// An epoch begins with its fence, once.
+    fn misfit(&self, entry: &ChainedEntry) -> Option<&'static str> {
+        let applied = self.applied.position;
+        let begins = entry.entry.fence_start().is_some();
+        let is_later = entry.entry.epoch > applied.epoch;
+        match (is_later, begins) {
+            (true, false) if applied.revision > Revision(0) => Some("an epoch without its fence"),
+            (false, true) => Some("a second fence of one epoch"),
+            (true | false, true | false) => None,
         }
     }
 
     /// Moves forward to `head`: its entry was applied.
     pub(super) fn advance(&mut self, head: Head) {
         self.applied = head;
+        self.note_epoch(head.position.epoch);
         if self.recent.len() >= RECENT_HEADS_MAX {
             self.recent.pop_front();
         }
@@ -199,10 +284,18 @@ impl LaneState {
     /// Starts over at `head`: a snapshot or a restored store is there.
     pub(super) fn reset(&mut self, head: Head) {
         self.applied = head;
+        self.note_epoch(head.position.epoch);
         self.recent.clear();
         self.recent.push_back((head.position.revision, head.hash));
         self.note_known(head.position.revision);
         self.forget_applied();
+    }
+
+    /// Starts over at `head` of another history, perhaps below what was applied.
+    pub(super) fn start_over(&mut self, head: Head) {
+        self.applied = head;
+        self.forget_pending();
+        self.reset(head);
     }
 
     /// Forgets what was heard and buffered: it belongs to another epoch or to a history that forked.
@@ -218,7 +311,7 @@ impl LaneState {
                 break;
             }
             let dropped = first.remove();
-            self.pending_changes = self.pending_changes.saturating_sub(dropped.entry.changes.len());
+            self.pending_changes = self.pending_changes.saturating_sub(dropped.entry.entry.changes.len());
         }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use super::jitter::Jitter;
 use crate::entry::Tick;
 use crate::lease::{LEASE_MAX, Lease, LeaseGrant, NONCES_OUTSTANDING_MAX, Nonce};
+use crate::position::{Heads, LANES, Lane, Position};
 use crate::seeded::{self, Bug};
 use crate::time::BootNs;
 
@@ -23,6 +24,8 @@ const ASK_PAUSE_MIN: Duration = Duration::from_millis(10);
 struct Asked {
     nonce: Nonce,
     at: BootNs,
+    /// What was applied when it was sent.
+    applied: Heads,
 }
 
 /// A grant whose nonce was ours. Its anchor was fixed when its nonce was sent.
@@ -31,9 +34,19 @@ pub(super) struct Granted {
     pub(super) tick: Tick,
     asked_at: BootNs,
     granted_at: BootNs,
+    applied: Heads,
 }
 
 impl Granted {
+    /// Where the controller stands, if that is below what was applied from it when the nonce was sent: it lost
+    /// accepted changes, because its tick was appended later.
+    pub(super) fn is_behind(&self) -> Option<(Lane, Position)> {
+        LANES.into_iter().find_map(|lane| {
+            let (tick, applied) = (self.tick.heads.get(lane)?, self.applied.get(lane)?);
+            (tick.position < applied.position).then_some((lane, tick.position))
+        })
+    }
+
     /// Limit: no controller gives more than [`LEASE_MAX`], whatever it signs.
     fn length(&self) -> Duration {
         Duration::from_millis(u64::from(self.tick.lease_ms)).min(LEASE_MAX)
@@ -84,11 +97,11 @@ impl LeaseKeeper {
     }
 
     /// Binds `nonce` to `now`, the clock before it is sent. INVARIANT (S1): the only anchor that a lease has.
-    pub(super) fn begin(&mut self, now: BootNs, nonce: Nonce) {
+    pub(super) fn begin(&mut self, now: BootNs, nonce: Nonce, applied: Heads) {
         if self.outstanding.len() >= NONCES_OUTSTANDING_MAX {
             self.outstanding.pop_front();
         }
-        self.outstanding.push_back(Asked { nonce, at: now });
+        self.outstanding.push_back(Asked { nonce, at: now, applied });
     }
 
     /// Redeems a nonce of ours, once; `None` for any other.
@@ -100,7 +113,7 @@ impl LeaseKeeper {
         let renewal = asked.at.plus(jitter.around(length / RENEWALS_PER_LEASE).max(ASK_PAUSE_MIN));
         self.ask_at = renewal.max(now.plus(ASK_PAUSE_MIN));
         let asked_at = if seeded::active(Bug::AnchorAtReceipt) { now } else { asked.at };
-        Some(Granted { tick: grant.tick, asked_at, granted_at: now })
+        Some(Granted { tick: grant.tick, asked_at, granted_at: now, applied: asked.applied })
     }
 
     /// Keeps a grant until the state reaches its heads.

@@ -1,6 +1,9 @@
 //! Rules of the agent's machine, one test each. The rules whose removal breaks the lease, as listed at the end
 //! of protocol.md section 4, are tests `lease_rule_1` to `lease_rule_8`; 4 and 6 are the controller's.
 
+mod epochs;
+mod lost;
+mod overlay;
 mod repair;
 mod simulation;
 mod state;

@@ -25,6 +25,7 @@ impl AgentMachine {
             self.deny.repair.wakes_at(),
             self.grant.repair.wakes_at(),
             self.snapshot.wakes_at(),
+            self.recall.wakes_at(),
             expiry,
         ]
         .into_iter()
@@ -43,6 +44,7 @@ impl AgentMachine {
         self.install_grants();
         self.plan_repairs();
         self.fire_repairs();
+        self.outbox.hand_back = self.recall.take_due(self.now).or(self.outbox.hand_back);
         if self.keeper.ask_at() <= self.now {
             self.outbox.ask = true;
             if self.keeper.plan_repeat(self.now, &mut self.jitter) {
@@ -112,6 +114,7 @@ impl AgentMachine {
             Some(standing) => standing.to_string().into(),
             None => occasion.passing_fault.unwrap_or_default(),
         };
+        let fault = with_orphans(fault, self.overlay.orphans());
         // A report that nobody has polled yet is replaced, what it alone knew is not lost.
         let unsent = self.outbox.report.take().and_then(|report| report.first_deny_at);
         let first_deny_at = [unsent, occasion.first_deny_at].into_iter().flatten().min();
@@ -131,5 +134,14 @@ impl AgentMachine {
             at: UnixMs::default(),
             first_deny_at,
         }));
+    }
+}
+
+/// Orphans are for people to admit again or to end, so every report says how many there are.
+fn with_orphans(fault: Box<str>, orphans: usize) -> Box<str> {
+    match (orphans, fault.is_empty()) {
+        (0, _) => fault,
+        (_, true) => format!("orphans {orphans}").into(),
+        (_, false) => format!("orphans {orphans}; {fault}").into(),
     }
 }

@@ -35,7 +35,8 @@ impl World {
             length: Duration::from_secs(5),
         };
         let view = View::new(hasher);
-        let published = Published { view, heads: Heads::default(), lease: Some(lease), synced: true };
+        let published =
+            Published { view, heads: Heads::default(), lease: Some(lease), extra: None, synced: true };
         Self { published, enforcement, revision: 0 }
     }
 

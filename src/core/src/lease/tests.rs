@@ -26,3 +26,25 @@ fn s15_controller_time_is_an_interval_that_holds_the_truth() {
     assert!(lease().latest(now) >= UnixMs(7_010));
     assert!(lease().latest(now).0 - lease().earliest(now).0 < 50);
 }
+
+#[test]
+fn a_controller_that_is_behind_says_where_it_stands() {
+    for behind in [
+        Behind { lane: Lane::Deny, at: Position::new(1, 4) },
+        Behind { lane: Lane::Grant(0), at: Position::new(3, 0) },
+    ] {
+        assert_eq!(behind.to_string().parse(), Ok(behind));
+    }
+    assert_eq!(Behind { lane: Lane::Deny, at: Position::new(1, 4) }.to_string(), "behind deny 1-4");
+    for text in [
+        "",
+        "behind",
+        "behind deny",
+        "behind deny 4",
+        "behind wide 1-4",
+        "behind deny 1-4-5",
+        "ahead deny 1-4",
+    ] {
+        assert_eq!(text.parse::<Behind>(), Err(BehindError), "{text:?}");
+    }
+}

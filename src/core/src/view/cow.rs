@@ -141,7 +141,7 @@ impl<V> CowMap<V> {
         shard.get(place).map(|(_, value)| value)
     }
 
-    fn entries(&self) -> impl Iterator<Item = &(Key, V)> + '_ {
+    pub(super) fn entries(&self) -> impl Iterator<Item = &(Key, V)> + '_ {
         let nodes = self.root.iter().flat_map(|root| root.0.iter().flatten());
         nodes.flat_map(|node| node.0.iter().flatten()).flat_map(|shard| used(shard))
     }

@@ -403,6 +403,7 @@ impl World {
                 AgentOutput::Report(report) => Message::Report(report),
                 AgentOutput::Fault(AgentFault::Overflow) | AgentOutput::Publish(_) => continue,
                 AgentOutput::Fault(fault) => panic!("agent {index}: {fault}"),
+                AgentOutput::HandBack(_) => panic!("agent {index}: this controller never goes back"),
                 AgentOutput::FetchSnapshot => panic!("agent {index}: no lag here needs a snapshot"),
             };
             self.send(index, Event::ToController, &message);

@@ -8,7 +8,7 @@ use crate::change::ChangeBody;
 use crate::entry::ChainedEntry;
 use crate::snapshot::Manifest;
 
-fn faults(outputs: &[AgentOutput]) -> Vec<&'static str> {
+pub(super) fn faults(outputs: &[AgentOutput]) -> Vec<&'static str> {
     let each = outputs.iter().filter_map(|output| match output {
         AgentOutput::Fault(fault) => Some(fault.code()),
         _ => None,
@@ -16,7 +16,7 @@ fn faults(outputs: &[AgentOutput]) -> Vec<&'static str> {
     each.collect()
 }
 
-fn manifest(author: &Author) -> Manifest {
+pub(super) fn manifest(author: &Author) -> Manifest {
     Manifest {
         chain: chain(),
         heads: author.heads,
@@ -27,7 +27,7 @@ fn manifest(author: &Author) -> Manifest {
     }
 }
 
-fn view_of(machine: &AgentMachine, entries: &[ChainedEntry]) -> View {
+pub(super) fn view_of(machine: &AgentMachine, entries: &[ChainedEntry]) -> View {
     let mut view = View::new(machine.hasher().clone());
     entries.iter().flat_map(|entry| &entry.entry.changes).for_each(|change| view.apply(change).unwrap());
     view
@@ -135,26 +135,6 @@ fn s9_another_digest_at_equal_heads_fails_closed() {
     machine.handle_tick(ms(3), &tick);
     assert_eq!(machine.fault(), Some(AgentFault::Digest));
     assert_eq!(machine.freshness(ms(3)), Freshness::Unsynced);
-}
-
-#[test]
-fn a_later_epoch_fails_closed_and_an_earlier_one_is_ignored() {
-    let (mut machine, mut author) = (machine(ms(0)), Author::new());
-    machine.handle_entry(ms(1), author.deny(1));
-    make_fresh(&mut machine, &author, ms(2), 1);
-    let mut earlier = author.tick();
-    earlier.epoch = Epoch(0);
-    earlier.heads.deny.hash = crate::position::EntryHash([6; 32]);
-    machine.handle_tick(ms(3), &earlier);
-    assert_eq!(machine.freshness(ms(3)), Freshness::Fresh);
-    let mut later = author.clone();
-    later.epoch = 2;
-    machine.handle_entry(ms(4), later.deny(2));
-    assert_eq!(machine.fault(), Some(AgentFault::Epoch { seen: Epoch(2) }));
-    assert_eq!(machine.freshness(ms(4)), Freshness::Unsynced);
-    assert!(
-        run_until(&mut machine, ms(300)).iter().any(|output| matches!(output, AgentOutput::FetchSnapshot))
-    );
 }
 
 #[test]

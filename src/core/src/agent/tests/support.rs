@@ -6,7 +6,8 @@ use crate::agent::{AgentConfig, AgentMachine, AgentOutput};
 use crate::change::{Ask, Change, ChangeBody, Directive, LiftCutoff, Origin};
 use crate::digest::{ItemHasher, StateDigest};
 use crate::entitlement::{ActionPattern, Entitlement, Holder, ResourcePattern, Right, Window};
-use crate::entry::{ChainedEntry, Entry, Tick};
+use crate::entry::{ChainedEntry, Entry, Fence, Tick};
+use crate::epoch::{Approval, EpochReason, EpochStart, LostHistory};
 use crate::ids::{
     AgentId, ChainId, ControllerId, EmitterId, IdempotencyKey, InstanceId, RecordId, ServiceName,
 };
@@ -83,7 +84,7 @@ pub(crate) fn hash(entry: &Entry) -> EntryHash {
 
 pub(crate) fn chained(entry: Entry) -> ChainedEntry {
     let hash = hash(&entry);
-    ChainedEntry { entry, hash }
+    ChainedEntry { entry, hash, message: None }
 }
 
 /// A controller that is always right: makes chained entries and the ticks that fit.
@@ -152,6 +153,48 @@ impl Author {
             window: Window::default(),
         };
         self.entry(GRANT, vec![ChangeBody::Grant(entitlement)])
+    }
+
+    /// Begins an epoch in one lane.
+    pub(crate) fn fence(&mut self, lane: Lane, epoch: u32) -> ChainedEntry {
+        self.fence_with(lane, epoch, EpochStart::continuing(EpochReason::TakeOver))
+    }
+
+    /// Begins an epoch in one lane for this reason.
+    pub(crate) fn fence_with(&mut self, lane: Lane, epoch: u32, start: EpochStart) -> ChainedEntry {
+        self.epoch = epoch;
+        let entry = Entry::fence(Fence {
+            chain: chain(),
+            epoch: Epoch(epoch),
+            lane,
+            after: *self.heads.get(lane).unwrap(),
+            deps: if lane == Lane::Deny { Position::default() } else { self.heads.deny.position },
+            start,
+            committed_at: UnixMs(1_000 + i64::try_from(self.salt).unwrap()),
+            controller: ControllerId::new("c1").unwrap(),
+            boot: InstanceId([1; 16]),
+        });
+        let entry = chained(entry.unwrap());
+        *self.heads.get_mut(lane).unwrap() = Head { position: entry.entry.last(), hash: entry.hash };
+        entry
+    }
+
+    /// Begins an epoch in every lane, in the order in which fences go out.
+    pub(crate) fn take_over(&mut self, epoch: u32) -> [ChainedEntry; 2] {
+        [self.fence(GRANT, epoch), self.fence(Lane::Deny, epoch)]
+    }
+
+    /// Gives up what comes after the present heads, with two approvals that only `codec` looks into.
+    pub(crate) fn give_up(&mut self, epoch: u32) -> [ChainedEntry; 2] {
+        let approval =
+            |name: &str| Approval { principal: EmitterId::new(name).unwrap(), statement: Box::default() };
+        let lost = LostHistory {
+            branch: self.heads,
+            reason: "the backup is of yesterday".into(),
+            approvals: [approval("dana"), approval("eve")],
+        };
+        let start = EpochStart::losing(lost);
+        [self.fence_with(GRANT, epoch, start.clone()), self.fence_with(Lane::Deny, epoch, start)]
     }
 
     pub(crate) fn tick(&self) -> Tick {
