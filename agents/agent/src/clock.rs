@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rescind_core::agent::ClockFault;
+use rescind_core::lease::Lease;
 use rescind_core::time::{BootNs, UnixMs};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
@@ -39,6 +40,15 @@ impl BootClock {
     pub(crate) fn now(self) -> BootNs {
         BootNs(nanos(clock_gettime(ClockId::Boottime)))
     }
+}
+
+/// Limit: how far the controller's clock may be ahead of what the last lease makes possible.
+const CONTROLLER_AHEAD_MAX: Duration = Duration::from_millis(250);
+
+/// Whether the controller shows more time than can have passed since the last lease: then our boot clock stood still
+/// meanwhile, as in a virtual machine that was paused, or another clock than ours jumped. The lease goes either way.
+pub(crate) fn controller_is_ahead(lease: &Lease, shown: UnixMs, now: BootNs) -> bool {
+    shown > lease.latest(now).plus(CONTROLLER_AHEAD_MAX)
 }
 
 /// The wall clock: shown to people and compared, never judged on.

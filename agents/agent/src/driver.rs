@@ -30,11 +30,11 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use self::fetch::{Done, LeaseAnswer, Way};
-use crate::clock::{BootClock, ClockWatch, Place, Readings};
+use crate::clock::{BootClock, ClockWatch, Place, Readings, controller_is_ahead};
 use crate::direct::Direct;
 use crate::metrics::bump;
 use crate::shared::Shared;
-use crate::store::{Store, StoreState};
+use crate::store::{Floor, Store, StoreState};
 
 /// How often the driver looks at what has no signal of its own: issuers' keys, the first deny.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -46,8 +46,6 @@ const PANIC_PAUSE: Duration = Duration::from_millis(100);
 const PANIC_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Panics that are this far apart have nothing to do with each other.
 const PANIC_MEMORY: Duration = Duration::from_secs(300);
-/// Limit: how far the controller's clock may be ahead of what the last lease makes possible.
-const CONTROLLER_AHEAD_MAX: Duration = Duration::from_millis(250);
 /// A token from the future costs a lease once in this time; after that it is the issuer's clock that is wrong.
 const TOKEN_BLAME_PAUSE: Duration = Duration::from_secs(60);
 /// Limit: a stop does not wait longer for what runs beside the driver.
@@ -69,6 +67,7 @@ pub(crate) struct Parts {
     pub(crate) shared: Arc<Shared>,
     pub(crate) wire: Arc<Wire>,
     pub(crate) store: Store,
+    pub(crate) floor: Floor,
     pub(crate) deny: LiveFeed,
     pub(crate) grant: LiveFeed,
 }
@@ -80,6 +79,8 @@ pub(crate) struct Driver {
     shared: Arc<Shared>,
     wire: Arc<Wire>,
     store: Store,
+    /// What runs before this one acknowledged as durable.
+    floor: Floor,
     store_state: watch::Receiver<StoreState>,
     link: watch::Receiver<LinkState>,
     deny: Option<LiveFeed>,
@@ -107,7 +108,7 @@ struct Panics {
 impl Driver {
     /// A driver that has not begun. Must be called inside a runtime.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { settings, machine, shared, wire, store, deny, grant } = parts;
+        let Parts { settings, machine, shared, wire, store, floor, deny, grant } = parts;
         let (reports, receiver) = mpsc::channel(REPORTS_MAX);
         let reporter = tokio::spawn(reports::run(Arc::clone(&wire), Arc::clone(&shared), receiver));
         Self {
@@ -128,6 +129,7 @@ impl Driver {
             shared,
             wire,
             store,
+            floor,
         }
     }
 
@@ -316,11 +318,23 @@ impl Driver {
                 return tracing::warn!(%error, "a lease grant did not verify");
             }
         };
+        // INVARIANT (S5): this run may have lost its store, and the controller its log; what an earlier run called
+        // durable is not given up by a lease.
+        if !self.floor.is_reached(&grant.tick.heads) {
+            bump(&self.shared.counters.lease_failures);
+            self.shared.set_fault(Some("the controller is behind what this agent acknowledged".to_owned()));
+            return tracing::error!(
+                deny = %grant.tick.heads.deny.position,
+                grant = %grant.tick.heads.grant.position,
+                "the controller went back behind what this agent acknowledged as durable; restore its newest log"
+            );
+        }
         bump(&self.shared.counters.lease_grants);
         let fault = self.clock_fault(Readings::take(), Place::take());
-        let ahead = self.machine.published().lease.is_some_and(|lease| {
-            grant.tick.controller_time > lease.latest(BootClock.now()).plus(CONTROLLER_AHEAD_MAX)
-        });
+        let ahead =
+            self.machine.published().lease.is_some_and(|lease| {
+                controller_is_ahead(&lease, grant.tick.controller_time, BootClock.now())
+            });
         match fault.or(ahead.then_some(ClockFault::ControllerAhead)) {
             Some(fault) => self.feed(|machine, now| machine.handle_clock_fault(now, fault)),
             None => self.feed(|machine, now| machine.handle_grant(now, grant)),

@@ -35,7 +35,8 @@ use rescind_core::time::BootNs;
 use tokio::sync::{oneshot, watch};
 
 use self::disk::{Disk, DiskError};
-use self::floor::{Floor, Found};
+pub(crate) use self::floor::Floor;
+use self::floor::Found;
 use crate::clock::BootClock;
 
 /// Shortest time from one write to the next: five a second, whatever arrives.
@@ -89,6 +90,8 @@ pub(crate) struct StoreState {
 /// What a start gets: the secret that makes keys, and the state if there is any.
 pub(crate) struct Loaded {
     pub(crate) secret: [u8; 16],
+    /// What was acknowledged as durable before.
+    pub(crate) floor: Floor,
     pub(crate) restored: Option<Restored>,
 }
 
@@ -261,7 +264,7 @@ impl Keeper {
     fn run(mut self, loaded: oneshot::Sender<Loaded>) {
         let restored = self.start();
         // Why ignored: a start that gave up waiting goes on in memory, with a secret of its own.
-        let abandoned = loaded.send(Loaded { secret: self.secret, restored }).is_err();
+        let abandoned = loaded.send(Loaded { secret: self.secret, floor: self.floor, restored }).is_err();
         if abandoned {
             return;
         }

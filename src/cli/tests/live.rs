@@ -198,8 +198,10 @@ fn a_realm_of_init_runs_and_a_silent_agent_is_partial() {
     let issuer = Issuer::generate("https://idp.example", &[Algorithm::Es256]).unwrap();
     fs::write(here.join("jwks.json"), issuer.jwks_json()).unwrap();
     let (nats, listen) = (format!("nats://127.0.0.1:{}", free_port()), format!("127.0.0.1:{}", free_port()));
+    let direct = format!("127.0.0.1:{}", free_port());
     let realm =
         ["init", "r", "--agent", "p-1:pay", "--nats-url", &nats, "--listen", &listen, "--lease", "2s"];
+    let realm = [&realm[..], &["--direct-listen", &direct]].concat();
     let trust = ["--issuer", "https://idp.example", "--jwks", "jwks.json"];
     assert_eq!(ask(here, &[&realm[..], &trust].concat()).0, 0);
 
@@ -222,10 +224,17 @@ fn a_realm_of_init_runs_and_a_silent_agent_is_partial() {
     File::create(here.join("t")).unwrap().write_all(token.as_bytes()).unwrap();
     until_reason(here, "s", "entitled");
 
-    let disable = ["disable", "user:u1", "--wait=20s"];
-    let (code, disabled, _) = ask(here, &[&disable[..], &config].concat());
+    let (code, disabled, _) = ask(here, &[&["disable", "user:u1"][..], &config].concat());
     assert_eq!(code, 0);
-    until_reason(here, "s", "disabled.identity");
+    let query = ["--token-file", "t", "--action", "order:read", "--resource", "/orders/1"];
+    let at_least = |id: &str, wait: &str| {
+        let options = ["decide", "--socket", "s", "--at-least", id, "--at-least-wait", wait];
+        let (code, decision, _) = ask(here, &[&options[..], &query].concat());
+        (code, decision["reason"].as_str().unwrap_or_default().to_owned())
+    };
+    let reads_its_write = at_least(disabled["id"].as_str().unwrap(), "4s");
+    assert_eq!(reads_its_write, (4, "disabled.identity".to_owned()));
+    assert_eq!(at_least("deny-1-99999", "100ms"), (4, "not_fresh".to_owned()));
     let id = disabled["id"].as_str().unwrap();
     assert_eq!(ask(here, &[&["reinstate", id, "--wait=20s"][..], &config].concat()).0, 0);
     assert_eq!(decide(here, "s").1["reason"], "revoked.cutoff", "old credentials stay dead");

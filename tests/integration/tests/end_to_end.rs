@@ -6,6 +6,8 @@
 mod at_least;
 #[path = "end_to_end/board.rs"]
 mod board;
+#[path = "end_to_end/clocks.rs"]
+mod clocks;
 #[path = "end_to_end/direct.rs"]
 mod direct;
 #[path = "end_to_end/directives.rs"]
@@ -16,6 +18,8 @@ mod disk;
 mod entitlements;
 #[path = "end_to_end/faults.rs"]
 mod faults;
+#[path = "end_to_end/floors.rs"]
+mod floors;
 #[path = "end_to_end/hostile.rs"]
 mod hostile;
 #[path = "end_to_end/nats_directives.rs"]

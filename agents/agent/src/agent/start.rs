@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use rescind_bus::{Bus, FeedLimits};
-use rescind_core::agent::{self as machine, AgentMachine, Restored};
+use rescind_core::agent::{self as machine, AgentMachine};
 use rescind_core::decide::{Enforcement, StalePolicies, StalePolicy};
 use rescind_core::ids::InstanceId;
 use rescind_core::key::KeyHasher;
@@ -20,7 +20,7 @@ use crate::config::AgentConfig;
 use crate::direct::Direct;
 use crate::driver::{Driver, Parts, Wire};
 use crate::shared::{Shared, SharedParts};
-use crate::store::{LOAD_WAIT, Store};
+use crate::store::{Floor, LOAD_WAIT, Loaded, Store};
 use crate::token_cache::TokenCache;
 
 /// The agent could not start.
@@ -42,7 +42,7 @@ pub enum ConnectError {
 
 pub(super) async fn connect(config: AgentConfig) -> Result<Agent, ConnectError> {
     let random = Random::draw().map_err(ConnectError::Random)?;
-    let (store, secret, restored) = open_store(&config, random.secret).await;
+    let (store, Loaded { secret, floor, restored }) = open_store(&config, random.secret).await;
     let bus = match Bus::connect(config.bus.clone()).await {
         Ok(bus) => bus,
         Err(error) => {
@@ -79,7 +79,7 @@ pub(super) async fn connect(config: AgentConfig) -> Result<Agent, ConnectError> 
         chain: config.pin.chain,
     });
     let store_state = store.state();
-    let parts = Parts { settings, machine, shared: Arc::clone(&shared), wire, store, deny, grant };
+    let parts = Parts { settings, machine, shared: Arc::clone(&shared), wire, store, floor, deny, grant };
     let cancel = CancellationToken::new();
     let driver = Driver::new(parts);
     let tasks = vec![
@@ -106,20 +106,21 @@ async fn supervise(driver: Driver, shared: Arc<Shared>, cancel: CancellationToke
 }
 
 /// The store where one is configured and opens in time, and what it held.
-async fn open_store(config: &AgentConfig, fresh: [u8; 16]) -> (Store, [u8; 16], Option<Restored>) {
-    let Some(folder) = &config.store_dir else { return (Store::memory(None), fresh, None) };
+async fn open_store(config: &AgentConfig, fresh: [u8; 16]) -> (Store, Loaded) {
+    let nothing = Loaded { secret: fresh, floor: Floor::default(), restored: None };
+    let Some(folder) = &config.store_dir else { return (Store::memory(None), nothing) };
     let (store, loaded) = match Store::open(folder.clone(), config.pin.chain.clone(), fresh) {
         Ok(opened) => opened,
         Err(error) => {
             tracing::warn!(%error, "cannot start the store thread; receipts are not durable");
-            return (Store::memory(Some("its thread cannot be started")), fresh, None);
+            return (Store::memory(Some("its thread cannot be started")), nothing);
         }
     };
     match tokio::time::timeout(LOAD_WAIT, loaded).await {
-        Ok(Ok(loaded)) => (store, loaded.secret, loaded.restored),
+        Ok(Ok(loaded)) => (store, loaded),
         Ok(Err(_)) | Err(_) => {
             tracing::warn!("the store did not open in time; receipts are not durable");
-            (Store::memory(Some("it did not open in time")), fresh, None)
+            (Store::memory(Some("it did not open in time")), nothing)
         }
     }
 }

@@ -1,8 +1,10 @@
 use std::time::Duration;
 
 use rescind_core::agent::ClockFault;
+use rescind_core::lease::Lease;
+use rescind_core::time::{BootNs, UnixMs};
 
-use super::{BootClock, ClockWatch, Place, Readings, wall_ms};
+use super::{BootClock, ClockWatch, Place, Readings, controller_is_ahead, wall_ms};
 
 const S: u64 = 1_000_000_000;
 const MS: u64 = 1_000_000;
@@ -165,4 +167,20 @@ fn fault_wall_clock_slewed_by_ten_percent_is_found_and_a_raw_clock_beside_it_is_
         watch.look(at(0, 0, 0));
         assert_eq!(watch.look(at(5 * S, 5 * S, 5 * S / 100 * wall_rate)), Some(ClockFault::WallMoved));
     }
+}
+
+#[test]
+fn fault_controller_time_ahead_of_what_is_possible_is_found() {
+    let lease = Lease {
+        asked_at: BootNs(10 * S),
+        granted_at: BootNs(10 * S + 50 * MS),
+        controller_time: UnixMs(1_700_000_000_000),
+        length: Duration::from_secs(5),
+    };
+    let shown = |after_ms| UnixMs(lease.controller_time.0 + after_ms);
+    let now = BootNs(11 * S);
+    assert!(!controller_is_ahead(&lease, shown(1_000), now));
+    assert!(!controller_is_ahead(&lease, shown(1_250), now), "0.5 % and a quarter of a second are allowed");
+    assert!(controller_is_ahead(&lease, shown(1_300), now));
+    assert!(controller_is_ahead(&lease, shown(60_000), now), "this machine stood still for a minute");
 }

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Driver, PANIC_PAUSE, PANIC_PAUSE_MAX, Parts, Wire};
 use crate::clock::{BootClock, Place, Readings};
 use crate::shared::{Shared, SharedParts};
-use crate::store::Store;
+use crate::store::{Floor, Store};
 use crate::token_cache::TokenCache;
 
 struct World {
@@ -60,7 +60,8 @@ async fn world() -> World {
     let machine = AgentMachine::new(settings.clone(), 1, hasher.clone(), None, BootClock.now());
     let shared = shared(&machine, hasher);
     let store = Store::memory(None);
-    let parts = Parts { settings, machine, shared: Arc::clone(&shared), wire, store, deny, grant };
+    let floor = Floor::default();
+    let parts = Parts { settings, machine, shared: Arc::clone(&shared), wire, store, floor, deny, grant };
     World { driver: Driver::new(parts), shared, _broker: broker, _dir: dir }
 }
 

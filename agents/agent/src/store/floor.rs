@@ -22,7 +22,7 @@ const BYTES_MAX: u64 = 4096;
 
 /// Positions, one per lane.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Floor {
+pub(crate) struct Floor {
     deny: Position,
     grant: Position,
 }
@@ -45,7 +45,7 @@ impl Floor {
     }
 
     /// Whether `heads` are at or past it in every lane.
-    pub(super) fn is_reached(self, heads: &Heads) -> bool {
+    pub(crate) fn is_reached(self, heads: &Heads) -> bool {
         LANES.into_iter().all(|lane| {
             let floor = match lane {
                 Lane::Deny => self.deny,
