@@ -17,11 +17,14 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rescind_codec::{ENTRY_BYTES_MAX, GRANT_BYTES_MAX};
 use rescind_core::agent::RangeFailure;
+use rescind_core::lease::Behind;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::rustls;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+
+use crate::driver::LeaseAnswer;
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +43,8 @@ const RANGE_BYTES_MAX: usize = (8 << 20) + 2 * ENTRY_BYTES_MAX;
 const IDLE_MAX: Duration = Duration::from_secs(20);
 /// Limit: idle connections to one controller: a lease, a range of each lane, a report.
 const IDLE_CONNECTIONS_MAX: usize = 4;
+/// Limit: bytes of an answer that is a text.
+const TEXT_BYTES_MAX: usize = 1024;
 /// Bytes of the length before every entry of a range.
 const LENGTH_BYTES: usize = 4;
 
@@ -140,8 +145,12 @@ impl Direct {
     }
 
     /// Asks for a lease.
-    pub(crate) async fn lease(&self, request: Bytes) -> Option<Bytes> {
-        self.post("lease", &request, LEASE_WAIT, GRANT_BYTES_MAX).await.ok()
+    pub(crate) async fn lease(&self, request: Bytes) -> LeaseAnswer {
+        match self.post("lease", &request, LEASE_WAIT, GRANT_BYTES_MAX).await {
+            Ok(grant) => LeaseAnswer::Grant(grant),
+            Err(Refused::Behind(behind)) => LeaseAnswer::Behind(behind),
+            Err(Refused::Gone | Refused::Unavailable) => LeaseAnswer::Nothing,
+        }
     }
 
     /// Fetches entries; each is checked by the caller.
@@ -150,7 +159,7 @@ impl Direct {
             self.post("repair", &request, RANGE_WAIT, RANGE_BYTES_MAX).await.map_err(
                 |refused| match refused {
                     Refused::Gone => RangeFailure::TooOld,
-                    Refused::Unavailable => RangeFailure::Unavailable,
+                    Refused::Behind(_) | Refused::Unavailable => RangeFailure::Unavailable,
                 },
             )?;
         parts(body, entries_max).ok_or(RangeFailure::Unavailable)
@@ -182,6 +191,7 @@ impl Direct {
                     return Ok(answer);
                 }
                 Ok(Err(Failed::Gone)) => return Err(Refused::Gone),
+                Ok(Err(Failed::Behind(behind))) => return Err(Refused::Behind(behind)),
                 Ok(Err(Failed::Said(status))) => {
                     tracing::debug!(url, route, %status, "the direct path said no");
                 }
@@ -206,6 +216,12 @@ impl Direct {
         match answer.status() {
             StatusCode::OK | StatusCode::NO_CONTENT => {}
             StatusCode::GONE => return Err(Failed::Gone),
+            status if status.as_u16() == Behind::CODE => {
+                let text = Limited::new(answer.into_body(), TEXT_BYTES_MAX).collect().await;
+                let text = text.map(|text| String::from_utf8_lossy(&text.to_bytes()).into_owned());
+                let behind = text.ok().and_then(|text| text.trim().parse().ok());
+                return Err(behind.map_or(Failed::Said(status), Failed::Behind));
+            }
             status => return Err(Failed::Said(status)),
         }
         match Limited::new(answer.into_body(), answer_max).collect().await {
@@ -219,12 +235,15 @@ impl Direct {
 enum Refused {
     /// What was asked for is no longer kept.
     Gone,
+    /// The controller knows that somebody is ahead of it.
+    Behind(Behind),
     Unavailable,
 }
 
 /// Why one controller did not.
 enum Failed {
     Gone,
+    Behind(Behind),
     Said(StatusCode),
     Transport(String),
 }

@@ -29,7 +29,8 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use self::fetch::{Done, LeaseAnswer, Way};
+pub(crate) use self::fetch::LeaseAnswer;
+use self::fetch::{Done, Way};
 use crate::clock::{BootClock, ClockWatch, Place, Readings, controller_is_ahead};
 use crate::direct::Direct;
 use crate::metrics::bump;

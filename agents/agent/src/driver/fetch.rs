@@ -46,7 +46,7 @@ pub(super) enum Done {
 }
 
 /// The answer to a request for a lease.
-pub(super) enum LeaseAnswer {
+pub(crate) enum LeaseAnswer {
     /// Bytes that may be a grant.
     Grant(Bytes),
     /// The controller lost something that an agent holds and grants nothing until it has it again.
@@ -56,12 +56,8 @@ pub(super) enum LeaseAnswer {
 }
 
 impl LeaseAnswer {
-    fn is_there(&self) -> bool {
+    pub(super) const fn is_there(&self) -> bool {
         !matches!(self, Self::Nothing)
-    }
-
-    fn of(grant: Option<Bytes>) -> Self {
-        grant.map_or(Self::Nothing, Self::Grant)
     }
 }
 
@@ -110,18 +106,18 @@ pub(super) async fn lease(
     });
     match timeout(patience, &mut over_bus).await {
         Ok(Ok(answer)) if answer.is_there() => return (answer, Way::Bus),
-        Ok(_) => return (LeaseAnswer::of(direct.lease(bytes).await), Way::Direct),
+        Ok(_) => return (direct.lease(bytes).await, Way::Direct),
         Err(_) => direct.note_bus(false),
     }
     let mut over_direct = pin!(direct.lease(bytes));
     tokio::select! {
         answer = &mut over_bus => match answer {
             Ok(answer) if answer.is_there() => (answer, Way::Bus),
-            Ok(_) | Err(_) => (LeaseAnswer::of(over_direct.await), Way::Direct),
+            Ok(_) | Err(_) => (over_direct.await, Way::Direct),
         },
         answer = &mut over_direct => match answer {
-            Some(answer) => (LeaseAnswer::Grant(answer), Way::Direct),
-            None => (over_bus.await.unwrap_or(LeaseAnswer::Nothing), Way::Bus),
+            answer if answer.is_there() => (answer, Way::Direct),
+            _ => (over_bus.await.unwrap_or(LeaseAnswer::Nothing), Way::Bus),
         },
     }
 }
