@@ -32,6 +32,8 @@ cargo xtask <command>
   mutants [PACKAGE]            breaks the code in small ways and shows which ones no test notices; hours for all
                                of core, codec, the stores; options of cargo-mutants may follow the package
   torture [--runs N] [--seed S]  kills and damages the stores of agents and controllers, 200 times without --runs
+  sim [--seeds N] [--seed S] [--agents N] [--trace] [--json]
+                               many agents and controllers in virtual time, with faults from seeds
   help                         this text
 
 A nats-server is looked for on PATH and else installed into target/nats; RESCIND_NATS_SERVER names another.";
@@ -58,6 +60,8 @@ pub(crate) enum Choice {
     },
     /// Kill and damage stores; options for the torture.
     Torture(Vec<String>),
+    /// Run simulated seeds; options for the simulator.
+    Sim(Vec<String>),
     /// Run benchmarks; names and options for the bench binary.
     Bench(Vec<String>),
     /// A check that takes too long, or needs too much, for every merge.
@@ -79,6 +83,7 @@ pub(crate) fn choose(words: &[&str]) -> Result<Choice, String> {
         ("demo", _) => Ok(Choice::Demo(owned())),
         ("test", _) => Ok(Choice::Test(owned())),
         ("bench", _) => Ok(Choice::Bench(owned())),
+        ("sim", _) => Ok(Choice::Sim(owned())),
         ("torture", _) => Ok(Choice::Torture(owned())),
         ("model", _) => Ok(Choice::Deep(Deep::Model, owned())),
         ("loom", []) => Ok(Choice::Deep(Deep::Loom, Vec::new())),
@@ -113,8 +118,15 @@ pub(crate) fn perform(choice: Choice) -> Result<(), String> {
         Choice::Codegen { check } => codegen(&workspace, check),
         Choice::Bench(names) => bench(&workspace, &names),
         Choice::Torture(options) => torture(&workspace, &options),
+        Choice::Sim(options) => sim(&workspace, &options),
         Choice::Deep(check, options) => deep::perform(check, &workspace, &options),
     }
+}
+
+fn sim(workspace: &Workspace, options: &[String]) -> Result<(), String> {
+    let mut command = cargo(workspace);
+    command.args(["run", "--quiet", "--profile", "sim", "-p", "rescind-simulator", "--"]).args(options);
+    crate::command::become_it("the simulator", &mut command)
 }
 
 fn demo(workspace: &Workspace, options: &[String]) -> Result<(), String> {

@@ -227,6 +227,8 @@ pub struct AgentMachine {
     frozen: Option<Frozen>,
     overlay: Overlay,
     tail: Tail,
+    /// Newest heads that a tick or grant named: what is applied past them may not be accepted yet.
+    named: Heads,
     recall: Recall,
     fold: Fold,
     snapshot: Repair,
@@ -286,6 +288,7 @@ impl AgentMachine {
             frozen: None,
             overlay: Overlay::new(published.view.hasher().clone()),
             tail: Tail::default(),
+            named: Heads::default(),
             recall: Recall::default(),
             fold: View::apply_all,
             snapshot: Repair::idle(),

@@ -20,7 +20,7 @@ impl Checker {
                 self.dues.drop(Due::Answer(*ticket));
                 self.asked.remove(ticket);
             }
-            Event::Ordered { at, id, key, effect } => self.ordered(*at, *id, Some(*key), *effect),
+            Event::Ordered { at, id, key, effect } => self.ordered(*at, *id, Some(*key), *effect, false),
             Event::Entry { at, lane, last, hash } => {
                 if let Some(there) = self.history.border(*lane, *last, *hash) {
                     let text = format!("{lane} {last} has two entries, {there} and {hash}");
@@ -42,7 +42,7 @@ impl Checker {
         };
         match answer {
             Answer::Accepted { id, effect } => {
-                self.ordered(at, id, Some(asked.key), effect);
+                self.ordered(at, id, Some(asked.key), effect, true);
                 let is_news =
                     self.history.at(id).is_some_and(|there| there.id == id && there.accepted_at.is_none());
                 self.history.accept(id, at);
@@ -61,14 +61,25 @@ impl Checker {
         debug_assert!(asked.at <= at, "an answer before its question");
     }
 
-    pub(crate) fn ordered(&mut self, at: Nanos, id: RecordId, key: Option<u64>, effect: Effect) {
+    pub(crate) fn ordered(
+        &mut self,
+        at: Nanos,
+        id: RecordId,
+        key: Option<u64>,
+        effect: Effect,
+        is_accepted: bool,
+    ) {
         let position = id.position();
         if let Some((epoch, first)) = self.history.fenced(id.lane())
             && position.epoch < epoch
             && position.revision.0 >= first
         {
-            let text = format!("{id} is accepted past the fence of epoch {} at {first}", epoch.0);
-            return self.broken(Guarantee::S13, at, None, text);
+            // What a deposed writer stored late is no part of the chain; only accepting it is wrong.
+            if is_accepted {
+                let text = format!("{id} is accepted past the fence of epoch {} at {first}", epoch.0);
+                self.broken(Guarantee::S13, at, None, text);
+            }
+            return;
         }
         let asked_at = key.and_then(|key| self.first_asked.get(&key).copied());
         if let Some(there) = self.history.place(id, effect, asked_at) {

@@ -202,9 +202,9 @@ impl History {
 
     /// Changes of a lane in `(after, upto]`.
     pub(crate) fn between(&self, lane: Lane, after: u64, upto: u64) -> impl Iterator<Item = &Placed> {
-        let range = after.saturating_add(1)..=upto.max(after);
-        let is_empty = upto <= after;
-        self.lane(lane).changes.range(range).map(|(_, placed)| placed).filter(move |_| !is_empty)
+        let from = after.saturating_add(1);
+        let range = from..=upto.max(from);
+        self.lane(lane).changes.range(range).map(|(_, placed)| placed).filter(move |_| upto >= from)
     }
 
     /// What a state with exactly this prefix answers.

@@ -31,7 +31,7 @@ impl Checker {
 
     /// Without a writer nobody claims anything: what is open waits for the next one.
     fn ended(&mut self, by: Writer) {
-        if self.writer != Some(by) {
+        if self.writer.is_some_and(|writer| writer != by) {
             return;
         }
         self.writer = None;
@@ -107,7 +107,10 @@ impl Checker {
             let text = format!("a fence of epoch {} in epoch {}", epoch.0, self.epoch.0);
             self.broken(Guarantee::S13, at, None, text);
         }
-        self.epoch = self.epoch.max(epoch);
+        // The fence of the deny lane comes last: only then the writer before cannot tick any more.
+        if lane == Lane::Deny {
+            self.epoch = self.epoch.max(epoch);
+        }
         let left = self.history.fence(lane, epoch, first.0);
         match (left, approvals) {
             (_, Some(approvals)) if approvals < 2 => {
@@ -121,7 +124,7 @@ impl Checker {
             (_, _) => {}
         }
         if let Some(id) = RecordId::new(lane, Position { epoch, revision: first }) {
-            self.ordered(at, id, None, Effect::Other);
+            self.ordered(at, id, None, Effect::Other, false);
         }
     }
 }

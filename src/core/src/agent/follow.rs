@@ -209,6 +209,11 @@ impl AgentMachine {
 
     pub(super) fn note_heads(&mut self, heads: &Heads) {
         for lane in LANES {
+            if let (Some(head), Some(named)) = (heads.get(lane), self.named.get_mut(lane))
+                && head.position > named.position
+            {
+                *named = *head;
+            }
             if let (Some(head), Some(feed)) = (heads.get(lane), self.feed_mut(lane)) {
                 feed.state.note_known(head.position.revision);
             }

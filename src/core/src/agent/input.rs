@@ -80,7 +80,7 @@ impl AgentMachine {
     /// A lease request to send now. `now_before_send` was read before anything is sent, and is the only anchor
     /// of the lease (S1); `nonce` is fresh and random.
     pub fn begin_lease(&mut self, now_before_send: BootNs, nonce: Nonce) -> LeaseRequest {
-        self.keeper.begin(now_before_send, nonce, self.heads());
+        self.keeper.begin(now_before_send, nonce, self.named);
         LeaseRequest { agent: self.config.agent.clone(), instance: self.config.instance, nonce }
     }
 
