@@ -44,6 +44,7 @@ const TAG_SERVICE: u8 = 9;
 const TAG_ALL: u8 = 10;
 const TAG_ROLE: u8 = 11;
 const TAG_GROUP: u8 = 12;
+const TAG_IDEMPOTENCY: u8 = 64;
 
 impl KeyHasher {
     /// A hasher with this secret: 16 random bytes.
@@ -136,6 +137,12 @@ impl KeyHasher {
     #[must_use]
     pub fn group(&self, name: &str) -> Key {
         self.one(TAG_GROUP, name)
+    }
+
+    /// Key of what an emitter sent under an idempotency key.
+    #[must_use]
+    pub fn idempotency(&self, emitter: &str, key: &str) -> Key {
+        self.pair(TAG_IDEMPOTENCY, emitter.as_bytes(), key.as_bytes())
     }
 
     /// Key of any target.

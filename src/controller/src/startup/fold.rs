@@ -1,12 +1,16 @@
 //! Folds a log into state: every entry is decoded, its signature verified, its place in the chain checked.
+//!
+//! A pipeline of threads: one per lane reads, verifies and decodes; this one checks the chain and folds what
+//! decisions need; the last one notes who asked for it. A start is as fast as the slowest of them.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use rescind_codec::{LogItem, TrustBundle, decode_log_message};
-use rescind_core::controller::registry::Registry;
-use rescind_core::entry::ChainedEntry;
+use rescind_core::controller::registry::{Book, Registry};
+use rescind_core::entry::{ChainedEntry, Entry};
 use rescind_core::position::{EntryHash, Head, Heads, Lane, Revision};
+use rescind_core::view::View;
 
 use super::{Logs, StartError};
 use tokio_util::sync::CancellationToken;
@@ -45,10 +49,17 @@ pub(crate) fn fold(
         };
         let deny = lane(&logs.deny, from.heads.deny, Lane::Deny);
         let grant = lane(&logs.grant, from.heads.grant, Lane::Grant(0));
+        let Folded { registry, heads } = &mut from;
+        let (view, book) = registry.parts_mut();
+        let (noted, entries) = sync_channel(AHEAD);
+        let writing = scope.spawn(move || note(&entries, book));
+        let mut stage = Stage { view, heads, trust, stop, noted };
         // Order does not matter: lanes touch different items.
-        apply(deny, Lane::Deny, &mut from, trust, stop)?;
-        apply(grant, Lane::Grant(0), &mut from, trust, stop)?;
-        Ok(from)
+        let folded = stage.apply(deny, Lane::Deny).and_then(|()| stage.apply(grant, Lane::Grant(0)));
+        // Ends the thread behind.
+        drop(stage);
+        writing.join().map_err(|_| StartError::Task("noting who asked for what".to_owned()))?;
+        folded.map(|()| from)
     })
 }
 
@@ -94,33 +105,52 @@ fn read(
     }
 }
 
-fn apply(
-    entries: Receiver<Result<ChainedEntry, StartError>>,
-    lane: Lane,
-    state: &mut Folded,
-    trust: &TrustBundle,
-    stop: &CancellationToken,
-) -> Result<(), StartError> {
-    let Some(head) = state.heads.get_mut(lane) else { return Ok(()) };
-    for entry in entries {
-        if stop.is_cancelled() {
-            return Err(StartError::Task("it was stopped".to_owned()));
-        }
-        let ChainedEntry { entry, hash, .. } = entry?;
-        let broken = |reason: String| StartError::Chain { lane, revision: entry.first, reason };
-        if entry.chain != trust.pin().chain {
-            return Err(broken("it is of another chain".to_owned()));
-        }
-        if entry.first != head.position.revision.next() || entry.epoch < head.position.epoch {
-            return Err(broken(format!("the entry before it ends at {}", head.position)));
-        }
-        if entry.prev_hash != head.hash {
-            return Err(broken("it does not follow the entry before it".to_owned()));
-        }
-        for change in &entry.changes {
-            state.registry.apply(change, entry.committed_at).map_err(|error| broken(error.to_string()))?;
-        }
-        *head = Head { position: entry.last(), hash };
+/// Notes what was folded, in order of each lane.
+fn note(entries: &Receiver<Entry>, book: &mut Book) {
+    while let Ok(Entry { changes, committed_at, .. }) = entries.recv() {
+        changes.into_iter().for_each(|change| book.note(change, committed_at));
     }
-    Ok(())
+}
+
+/// The stage that decides whether the log holds together.
+struct Stage<'a> {
+    view: &'a mut View,
+    heads: &'a mut Heads,
+    trust: &'a TrustBundle,
+    stop: &'a CancellationToken,
+    noted: SyncSender<Entry>,
+}
+
+impl Stage<'_> {
+    fn apply(
+        &mut self,
+        entries: Receiver<Result<ChainedEntry, StartError>>,
+        lane: Lane,
+    ) -> Result<(), StartError> {
+        let Some(head) = self.heads.get_mut(lane) else { return Ok(()) };
+        for entry in entries {
+            if self.stop.is_cancelled() {
+                return Err(StartError::Task("it was stopped".to_owned()));
+            }
+            let ChainedEntry { entry, hash, .. } = entry?;
+            let broken = |reason: String| StartError::Chain { lane, revision: entry.first, reason };
+            if entry.chain != self.trust.pin().chain {
+                return Err(broken("it is of another chain".to_owned()));
+            }
+            if entry.first != head.position.revision.next() || entry.epoch < head.position.epoch {
+                return Err(broken(format!("the entry before it ends at {}", head.position)));
+            }
+            if entry.prev_hash != head.hash {
+                return Err(broken("it does not follow the entry before it".to_owned()));
+            }
+            for change in &entry.changes {
+                self.view.apply(change).map_err(|error| broken(error.to_string()))?;
+            }
+            *head = Head { position: entry.last(), hash };
+            if self.noted.send(entry).is_err() {
+                return Err(StartError::Task("noting who asked for what".to_owned()));
+            }
+        }
+        Ok(())
+    }
 }

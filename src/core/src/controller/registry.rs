@@ -4,31 +4,31 @@
 //! Rebuilt at a start by applying the write-ahead log. Applied again when an entry is cut, so what is in flight
 //! is seen by the checks that follow; what is accepted is known to the sequencer, not here.
 
+mod book;
 mod idempotency;
 mod query;
+mod rows;
+mod table;
 
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+pub use book::{Book, ENDED_KEPT_MAX};
 pub use idempotency::IDEMPOTENCY_KEYS_MAX;
 pub use query::{PAGE_SCAN_MAX, Page, RecordFilter};
 
-use self::idempotency::{Idempotency, Seen, record_takes_cutoff};
+use self::idempotency::{Seen, record_takes_cutoff};
 use super::refusal::Refusal;
 use crate::change::{Ask, Change, ChangeBody, Directive, LiftCutoff, Origin, REASON_ADMIN_BYTES_MAX};
 use crate::digest::StateDigest;
 use crate::entitlement::{Entitlement, Holder, Right, Window};
-use crate::ids::{EmitterId, RecordId};
-use crate::key::{Key, KeyHasher};
+use crate::ids::RecordId;
+use crate::key::KeyHasher;
 use crate::record::{Record, RecordKind, RecordState};
 use crate::snapshot::SnapshotItem;
 use crate::target::TargetKind;
 use crate::time::{UnixMs, UnixS};
 use crate::view::{FoldError, View};
 
-/// Limit: ended records and entitlements that are kept for people although no decision needs them; the oldest
-/// go first, the log keeps them all.
-pub const ENDED_KEPT_MAX: usize = 100_000;
 /// Limit: how far ahead of the controller's clock a cutoff may be: the skew between issuer and controller (D7).
 pub const CUTOFF_AHEAD_MAX: Duration = Duration::from_secs(60);
 
@@ -75,13 +75,7 @@ pub enum Checked {
 #[derive(Debug, Clone)]
 pub struct Registry {
     view: View,
-    records: BTreeMap<RecordId, RecordRow>,
-    entitlements: BTreeMap<RecordId, EntitlementRow>,
-    targets: BTreeMap<Key, Vec<RecordId>>,
-    holders: BTreeMap<Key, Vec<RecordId>>,
-    emitters: BTreeMap<EmitterId, BTreeSet<RecordId>>,
-    idempotency: Idempotency,
-    ended: VecDeque<RecordId>,
+    book: Book,
 }
 
 impl Registry {
@@ -94,16 +88,13 @@ impl Registry {
     /// As [`Self::new`], remembering fewer idempotency keys.
     #[must_use]
     pub fn with_keys_max(hasher: KeyHasher, keys_max: usize) -> Self {
-        Self {
-            view: View::new(hasher),
-            records: BTreeMap::new(),
-            entitlements: BTreeMap::new(),
-            targets: BTreeMap::new(),
-            holders: BTreeMap::new(),
-            emitters: BTreeMap::new(),
-            idempotency: Idempotency::new(keys_max),
-            ended: VecDeque::new(),
-        }
+        Self { book: Book::new(hasher.clone(), keys_max), view: View::new(hasher) }
+    }
+
+    /// Fold and book apart, so that a start can fill them side by side: whoever does folds every change into the
+    /// view first, and notes it in the book only where that worked.
+    pub const fn parts_mut(&mut self) -> (&mut View, &mut Book) {
+        (&mut self.view, &mut self.book)
     }
 
     /// The fold, as agents have it.
@@ -123,7 +114,7 @@ impl Registry {
     pub fn ended_kind(&self, ask: &Ask) -> Option<(RecordKind, TargetKind)> {
         match ask {
             Ask::Lift { record, .. } | Ask::Reinstate { record } => {
-                self.records.get(record).map(|row| (row.record.kind, row.record.target.kind()))
+                self.book.records.get(*record).map(|row| (row.record.kind, row.record.target.kind()))
             }
             Ask::Record { .. } | Ask::Grant { .. } | Ask::Withdraw { .. } => None,
         }
@@ -132,21 +123,22 @@ impl Registry {
     /// What this directive was accepted as before, in flight or not (D16).
     #[must_use]
     pub fn repeated(&self, directive: &Directive) -> Option<RecordId> {
-        match self.idempotency.seen(&directive.origin, &directive.ask) {
+        match self.book.idempotency.seen(&directive.origin, &directive.ask) {
             Seen::Same(id) => Some(id),
             Seen::Never | Seen::Other(_) => None,
         }
     }
 
     /// Judges a directive that would be ordered as `next`. Nothing changes, but that an answer with an existing
-    /// entitlement is remembered under its key until the next start.
+    /// entitlement is remembered under its key until the next start. Whether the change folds is for
+    /// [`Self::apply`] to say, which runs the same code that agents run: what would poison them is refused there.
     ///
     /// # Errors
     /// [`Refusal`] says why it can have no effect and what to do.
     pub fn check(&mut self, directive: &Directive, next: RecordId, now: UnixMs) -> Result<Checked, Refusal> {
         let Directive { origin, reason_admin, ask } = directive;
         // INVARIANT (D16): first of all, so that a repeat is answered whatever became of its record since.
-        match self.idempotency.seen(origin, ask) {
+        match self.book.idempotency.seen(origin, ask) {
             Seen::Same(id) => return Ok(Checked::Existing(id)),
             Seen::Other(id) => return Err(Refusal::IdempotencyConflict { id }),
             Seen::Never => {}
@@ -158,14 +150,10 @@ impl Registry {
         if let Ask::Grant { holder, right, tenant, window } = ask
             && let Some(id) = self.find_held(holder, right, tenant.as_deref(), *window)
         {
-            self.idempotency.note_existing(origin, ask, id);
+            self.book.idempotency.note_existing(origin, ask, id);
             return Ok(Checked::Existing(id));
         }
-        let body = self.body(ask, next, now)?;
-        let change = Change { id: next, origin: origin.clone(), reason_admin_sha256: None, body };
-        // The same code that agents run, on a clone: what would poison them is refused here.
-        self.view.clone().apply(&change).map_err(Refusal::Fold)?;
-        Ok(Checked::New(change.body))
+        self.body(ask, next, now).map(Checked::New)
     }
 
     fn body(&self, ask: &Ask, next: RecordId, now: UnixMs) -> Result<ChangeBody, Refusal> {
@@ -209,7 +197,7 @@ impl Registry {
                 window: *window,
             })),
             Ask::Withdraw { entitlement: id } => {
-                let row = self.entitlements.get(id).ok_or(Refusal::UnknownEntitlement { id: *id })?;
+                let row = self.book.entitlements.get(*id).ok_or(Refusal::UnknownEntitlement { id: *id })?;
                 if row.ended_by.is_some() {
                     return Err(Refusal::AlreadyEnded { id: *id });
                 }
@@ -220,7 +208,7 @@ impl Registry {
     }
 
     fn active(&self, id: RecordId) -> Result<&RecordRow, Refusal> {
-        let row = self.records.get(&id).ok_or(Refusal::UnknownRecord { id })?;
+        let row = self.book.records.get(id).ok_or(Refusal::UnknownRecord { id })?;
         match row.state {
             RecordState::Active => Ok(row),
             RecordState::Ended { .. } => Err(Refusal::AlreadyEnded { id }),
@@ -247,100 +235,21 @@ impl Registry {
     /// [`FoldError`]: the change contradicts this state.
     pub fn apply(&mut self, change: &Change, committed_at: UnixMs) -> Result<(), FoldError> {
         self.view.apply(change)?;
-        self.idempotency.note_change(change);
-        match &change.body {
-            ChangeBody::Record(record) => self.add_record(record, change, committed_at),
-            ChangeBody::Lift { record, cutoff, .. } => self.end_record(*record, change.id, *cutoff),
-            ChangeBody::Reinstate { record, .. } => self.end_record(*record, change.id, None),
-            ChangeBody::Grant(entitlement) => self.add_entitlement(entitlement, change, committed_at),
-            ChangeBody::Withdraw { entitlement, .. } => self.end_entitlement(*entitlement, change.id),
-            ChangeBody::Epoch(_) | ChangeBody::Skipped => {}
-        }
+        self.book.note(change.clone(), committed_at);
         Ok(())
-    }
-
-    fn add_record(&mut self, record: &Record, change: &Change, accepted_at: UnixMs) {
-        let key = self.view.hasher().target(&record.target);
-        self.targets.entry(key).or_default().push(record.id);
-        self.emitters.entry(change.origin.emitter.clone()).or_default().insert(record.id);
-        let row = RecordRow {
-            record: record.clone(),
-            state: RecordState::Active,
-            origin: change.origin.clone(),
-            reason_admin_sha256: change.reason_admin_sha256,
-            accepted_at,
-            ended_by: None,
-        };
-        self.records.insert(record.id, row);
-    }
-
-    fn end_record(&mut self, id: RecordId, by: RecordId, cutoff: Option<UnixS>) {
-        let Some(row) = self.records.get_mut(&id) else { return };
-        // As the fold has it: a disable's cutoff outlives it (D3), a lift may leave one (D4).
-        let residual_cutoff = row.record.cutoff.max(cutoff);
-        row.state = RecordState::Ended { residual_cutoff };
-        row.ended_by = Some(by);
-        if residual_cutoff.is_none() {
-            self.keep_ended(id);
-        }
-    }
-
-    fn add_entitlement(&mut self, entitlement: &Entitlement, change: &Change, accepted_at: UnixMs) {
-        let key = self.view.hasher().holder(&entitlement.holder);
-        self.holders.entry(key).or_default().push(entitlement.id);
-        let origin = change.origin.clone();
-        let row = EntitlementRow { entitlement: entitlement.clone(), origin, accepted_at, ended_by: None };
-        self.entitlements.insert(entitlement.id, row);
-    }
-
-    fn end_entitlement(&mut self, id: RecordId, by: RecordId) {
-        if let Some(row) = self.entitlements.get_mut(&id) {
-            row.ended_by = Some(by);
-            self.keep_ended(id);
-        }
-    }
-
-    /// Keeps an ended row for people, within [`ENDED_KEPT_MAX`]. Rows with a residual cutoff never come here:
-    /// decisions and snapshots need them (S6).
-    fn keep_ended(&mut self, id: RecordId) {
-        self.ended.push_back(id);
-        if self.ended.len() <= ENDED_KEPT_MAX {
-            return;
-        }
-        let Some(oldest) = self.ended.pop_front() else { return };
-        if let Some(row) = self.records.remove(&oldest) {
-            let key = self.view.hasher().target(&row.record.target);
-            unlist(&mut self.targets, &key, oldest);
-            if let Some(ids) = self.emitters.get_mut(&row.origin.emitter) {
-                ids.remove(&oldest);
-            }
-        }
-        if let Some(row) = self.entitlements.remove(&oldest) {
-            let key = self.view.hasher().holder(&row.entitlement.holder);
-            unlist(&mut self.holders, &key, oldest);
-        }
     }
 
     /// Everything that a snapshot at this state has to hold; order does not matter (S9).
     pub fn items(&self) -> impl Iterator<Item = SnapshotItem> + '_ {
-        let records = self.records.values().filter_map(|row| match row.state {
+        let records = self.book.records.values().filter_map(|row| match row.state {
             // Nothing is left of it.
             RecordState::Ended { residual_cutoff: None } => None,
             RecordState::Active | RecordState::Ended { residual_cutoff: Some(_) } => {
                 Some(SnapshotItem::Record(row.record.clone(), row.state))
             }
         });
-        let held = self.entitlements.values().filter(|row| row.ended_by.is_none());
+        let held = self.book.entitlements.values().filter(|row| row.ended_by.is_none());
         records.chain(held.map(|row| SnapshotItem::Entitlement(row.entitlement.clone())))
-    }
-}
-
-fn unlist(lists: &mut BTreeMap<Key, Vec<RecordId>>, key: &Key, id: RecordId) {
-    if let Some(ids) = lists.get_mut(key) {
-        ids.retain(|there| *there != id);
-        if ids.is_empty() {
-            lists.remove(key);
-        }
     }
 }
 

@@ -270,12 +270,27 @@ fn insert_at<V: Clone + Default>(shard: &mut Shard<V>, place: usize, entry: (Key
         }
         return;
     }
-    let entries = used(shard);
-    let (left, right) = entries.split_at_checked(place).unwrap_or((entries, &[]));
+    let len = used(shard).len();
+    let place = place.min(len);
     // Why not doubling: at a million entries the slack would be half of the table.
-    let room = core::iter::repeat_n((FREE, V::default()), entries.len() / 16 + 1);
+    let room = core::iter::repeat_with(|| (FREE, V::default())).take(len / 16 + 1);
     let once = core::iter::once(entry);
-    *shard = left.iter().cloned().chain(once).chain(right.iter().cloned()).chain(room).collect();
+    // Why moved where nobody else looks: values may be counted pointers, and counting touches each of them.
+    *shard = match Arc::get_mut(shard) {
+        Some(entries) => {
+            let (left, right) = entries.split_at_mut(place);
+            let right = right.iter_mut().take(len - place);
+            left.iter_mut().map(take_entry).chain(once).chain(right.map(take_entry)).chain(room).collect()
+        }
+        None => {
+            let (left, right) = used(shard).split_at(place);
+            left.iter().cloned().chain(once).chain(right.iter().cloned()).chain(room).collect()
+        }
+    };
+}
+
+fn take_entry<V: Default>((key, value): &mut (Key, V)) -> (Key, V) {
+    (*key, core::mem::take(value))
 }
 
 #[cfg(test)]

@@ -1,16 +1,18 @@
 //! Which `(emitter, key)` was accepted as what (D16).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
+use super::table::KeyTable;
 use crate::change::{Ask, Change, ChangeBody, LiftCutoff, Origin};
 use crate::digest::{ItemDigest, ItemHasher};
-use crate::entitlement::{Entitlement, Holder, Right, Window};
+use crate::entitlement::{Entitlement, Holder, Membership, Right, Window};
 use crate::ids::RecordId;
+use crate::key::{Key, KeyHasher};
 use crate::record::RecordKind;
 use crate::target::Target;
 use crate::time::UnixS;
 
-/// Limit: keys that are remembered, about 200 MB. The oldest is forgotten first: a repeat that comes later than
+/// Limit: keys that are remembered, about 250 MB. The oldest is forgotten first: a repeat that comes later than
 /// the next two million changes has a second effect.
 pub const IDEMPOTENCY_KEYS_MAX: usize = 2_000_000;
 
@@ -36,14 +38,12 @@ struct Known {
     print: Print,
 }
 
-/// Digest of emitter and key.
-type KeyDigest = [u8; 16];
-
 /// Keys in the order in which they came.
 #[derive(Debug, Clone)]
 pub(super) struct Idempotency {
-    known: BTreeMap<KeyDigest, Known>,
-    order: VecDeque<KeyDigest>,
+    hasher: KeyHasher,
+    known: KeyTable<Known>,
+    order: VecDeque<Key>,
     keys_max: usize,
 }
 
@@ -56,12 +56,16 @@ pub(super) enum Seen {
 }
 
 impl Idempotency {
-    pub(super) const fn new(keys_max: usize) -> Self {
-        Self { known: BTreeMap::new(), order: VecDeque::new(), keys_max }
+    pub(super) const fn new(hasher: KeyHasher, keys_max: usize) -> Self {
+        Self { hasher, known: KeyTable::new(), order: VecDeque::new(), keys_max }
+    }
+
+    fn key(&self, origin: &Origin) -> Key {
+        self.hasher.idempotency(origin.emitter.as_str(), origin.key.as_str())
     }
 
     pub(super) fn seen(&self, origin: &Origin, ask: &Ask) -> Seen {
-        match self.known.get(&key_digest(origin)) {
+        match self.known.get(self.key(origin)) {
             None => Seen::Never,
             Some(known) if known.print.is_asked_by(&print_of_ask(ask)) => Seen::Same(known.id),
             Some(known) => Seen::Other(known.id),
@@ -81,7 +85,7 @@ impl Idempotency {
     }
 
     fn note(&mut self, origin: &Origin, id: RecordId, print: Print) {
-        let key = key_digest(origin);
+        let key = self.key(origin);
         if self.known.insert(key, Known { id, print }).is_some() {
             return;
         }
@@ -89,7 +93,7 @@ impl Idempotency {
         if self.order.len() > self.keys_max
             && let Some(oldest) = self.order.pop_front()
         {
-            self.known.remove(&oldest);
+            self.known.remove(oldest);
         }
     }
 }
@@ -103,16 +107,6 @@ impl Print {
         };
         self.content == ask.content && cutoff
     }
-}
-
-fn key_digest(origin: &Origin) -> KeyDigest {
-    let digest = ItemHasher::new(16)
-        .bytes(origin.emitter.as_str().as_bytes())
-        .bytes(origin.key.as_str().as_bytes())
-        .finish();
-    let mut sum = crate::digest::StateDigest::default();
-    sum.add(digest);
-    sum.0.to_le_bytes()
 }
 
 fn print_of_ask(ask: &Ask) -> Print {
@@ -194,12 +188,18 @@ fn end_content(tag: u8, id: RecordId) -> ItemDigest {
 }
 
 fn grant_content(holder: &Holder, right: &Right, tenant: Option<&str>, window: Window) -> ItemDigest {
-    let hasher = ItemHasher::new(23).bytes(holder.to_string().as_bytes());
+    let hasher = ItemHasher::new(23);
+    let hasher = match holder {
+        Holder::User { issuer, id } => hasher.number(0).bytes(issuer.as_bytes()).bytes(id.as_bytes()),
+        Holder::Role(name) => hasher.number(1).bytes(name.as_bytes()),
+        Holder::Group(name) => hasher.number(2).bytes(name.as_bytes()),
+    };
     let hasher = match right {
         Right::Permission { action, resource } => {
             hasher.number(0).bytes(action.as_str().as_bytes()).bytes(resource.as_str().as_bytes())
         }
-        Right::Member(membership) => hasher.number(1).bytes(membership.to_string().as_bytes()),
+        Right::Member(Membership::Role(name)) => hasher.number(1).bytes(name.as_bytes()),
+        Right::Member(Membership::Group(name)) => hasher.number(2).bytes(name.as_bytes()),
     };
     let hasher = match tenant {
         Some(tenant) => hasher.number(1).bytes(tenant.as_bytes()),

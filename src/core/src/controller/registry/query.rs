@@ -33,28 +33,28 @@ impl Registry {
     /// A record that is kept.
     #[must_use]
     pub fn record(&self, id: RecordId) -> Option<&RecordRow> {
-        self.records.get(&id)
+        self.book.records.get(id)
     }
 
     /// An entitlement that is kept.
     #[must_use]
     pub fn entitlement(&self, id: RecordId) -> Option<&EntitlementRow> {
-        self.entitlements.get(&id)
+        self.book.entitlements.get(id)
     }
 
     /// All records on exactly this target, in order of acceptance.
     #[must_use]
     pub fn by_target(&self, target: &Target) -> Vec<&RecordRow> {
-        let ids = self.targets.get(&self.view.hasher().target(target));
-        let rows = ids.into_iter().flatten().filter_map(|id| self.records.get(id));
+        let ids = self.book.targets.get(self.view.hasher().target(target));
+        let rows = ids.into_iter().flatten().filter_map(|id| self.book.records.get(*id));
         rows.filter(|row| row.record.target == *target).collect()
     }
 
     /// All entitlements of exactly this holder, in order of acceptance.
     #[must_use]
     pub fn by_holder(&self, holder: &Holder) -> Vec<&EntitlementRow> {
-        let ids = self.holders.get(&self.view.hasher().holder(holder));
-        let rows = ids.into_iter().flatten().filter_map(|id| self.entitlements.get(id));
+        let ids = self.book.holders.get(self.view.hasher().holder(holder));
+        let rows = ids.into_iter().flatten().filter_map(|id| self.book.entitlements.get(*id));
         rows.filter(|row| row.entitlement.holder == *holder).collect()
     }
 
@@ -79,21 +79,17 @@ impl Registry {
         );
         match &filter.emitter {
             Some(emitter) => {
-                let ids = self.emitters.get(emitter).into_iter().flat_map(|ids| ids.range(from));
-                page(ids.filter_map(|id| self.records.get(id)), |row| row.record.id, passes, max)
+                let ids = self.book.emitters.get(emitter).into_iter().flat_map(|ids| ids.range(from));
+                page(ids.filter_map(|id| self.book.records.get(*id)), |row| row.record.id, passes, max)
             }
-            None => page(self.records.range(from).map(|(_, row)| row), |row| row.record.id, passes, max),
+            None => page(self.book.records.above(after), |row| row.record.id, passes, max),
         }
     }
 
     /// At most `max` entitlements that are held, with ids above `after`.
     #[must_use]
     pub fn entitlements(&self, after: Option<RecordId>, max: usize) -> Page<'_, EntitlementRow> {
-        let from = (
-            after.map_or(core::ops::Bound::Unbounded, core::ops::Bound::Excluded),
-            core::ops::Bound::Unbounded,
-        );
-        let rows = self.entitlements.range(from).map(|(_, row)| row);
+        let rows = self.book.entitlements.above(after);
         page(rows, |row| row.entitlement.id, |row| row.ended_by.is_none(), max)
     }
 }

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::agent::tests::support::{ask, directive, grant_ask, holder, lift, user};
+use crate::ids::EmitterId;
 use crate::position::{Lane, Position};
 use crate::target::Target;
 
