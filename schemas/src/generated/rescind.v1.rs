@@ -504,6 +504,17 @@ pub struct Reinstate {
     #[prost(message, optional, tag = "2")]
     pub target: ::core::option::Option<Target>,
 }
+/// Forgets a record whose tokens have all expired: a revoke of a token, or a cutoff of a user, of an issuer whose
+/// longest token lifetime was declared to the controller. Who holds no such record stops there.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Forget {
+    /// Packed id of the record.
+    #[prost(fixed64, tag = "1")]
+    pub record: u64,
+    /// Its target.
+    #[prost(message, optional, tag = "2")]
+    pub target: ::core::option::Option<Target>,
+}
 /// Ends an entitlement by its id.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Withdraw {
@@ -532,7 +543,7 @@ pub struct Change {
     /// it keeps every deny and is no longer fresh.
     #[prost(bool, tag = "4")]
     pub skippable: bool,
-    #[prost(oneof = "change::Body", tags = "16, 17, 18, 19, 20, 21")]
+    #[prost(oneof = "change::Body", tags = "16, 17, 18, 19, 20, 21, 26")]
     pub body: ::core::option::Option<change::Body>,
 }
 /// Nested message and enum types in `Change`.
@@ -557,6 +568,9 @@ pub mod change {
         /// Begins an epoch (every lane); the only change of its entry.
         #[prost(message, tag = "21")]
         Epoch(super::EpochStart),
+        /// Forgets a record that names nothing any more (lane `deny`).
+        #[prost(message, tag = "26")]
+        Forget(super::Forget),
     }
 }
 /// Asks to end a hold or kill. Which of the two ways must be said.

@@ -97,6 +97,10 @@ pub(crate) fn change_to_wire(change: &Change) -> proto::Change {
             record: record.packed(),
             target: Some(target_to_wire(target)),
         })),
+        ChangeBody::Forget { record, target } => Some(Body::Forget(proto::Forget {
+            record: record.packed(),
+            target: Some(target_to_wire(target)),
+        })),
         ChangeBody::Grant(entitlement) => Some(Body::Grant(entitlement_to_wire(entitlement))),
         ChangeBody::Withdraw { entitlement, holder } => Some(Body::Withdraw(proto::Withdraw {
             entitlement: entitlement.packed(),
@@ -153,6 +157,9 @@ fn body_from_wire(id: RecordId, body: Body) -> Result<ChangeBody, CodecError> {
         },
         Body::Reinstate(proto::Reinstate { record, target }) => {
             ChangeBody::Reinstate { record: named(record, Lane::Deny)?, target: target_from_wire(target)? }
+        }
+        Body::Forget(proto::Forget { record, target }) => {
+            ChangeBody::Forget { record: named(record, Lane::Deny)?, target: target_from_wire(target)? }
         }
         Body::Grant(grant) => ChangeBody::Grant(entitlement_from_wire(id, grant)?),
         Body::Withdraw(proto::Withdraw { entitlement, holder }) => ChangeBody::Withdraw {

@@ -117,6 +117,7 @@ fn vectors() -> Vec<Vector> {
     let signed = encode_tick(&tick(tree().root()), &key);
     let mut vectors = vec![
         vector("entry_deny", encode_entry(&deny_entry(), &key).0, |bytes| log_words(bytes, Lane::Deny)),
+        vector("entry_forget", encode_entry(&forget_entry(), &key).0, |bytes| log_words(bytes, Lane::Deny)),
         vector("entry_grant", encode_entry(&grant_entry(), &key).0, |bytes| log_words(bytes, Lane::Grant(0))),
         vector("entry_fence", encode_entry(&fence(Lane::Deny), &key).0, |bytes| log_words(bytes, Lane::Deny)),
         vector("entry_fence_lost", encode_entry(&lost_fence(Lane::Grant(0)), &key).0, |bytes| {

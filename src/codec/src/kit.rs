@@ -216,6 +216,18 @@ pub(crate) fn deny_entry() -> Entry {
     entry(Lane::Deny, 13, changes)
 }
 
+/// Forgets what has aged.
+pub(crate) fn forget_entry() -> Entry {
+    let user = Target::User { issuer: Some("https://idp.example".into()), id: "alice".into() };
+    let token = Target::Token { issuer: "https://idp.example".into(), jti: "t1".into() };
+    let bodies = [
+        ChangeBody::Forget { record: deny(13), target: user },
+        ChangeBody::Forget { record: deny(14), target: token },
+    ];
+    let changes = bodies.into_iter().zip(40..).map(|(body, revision)| change(deny(revision), body));
+    entry(Lane::Deny, 40, changes.collect())
+}
+
 pub(crate) fn entitlements() -> [Entitlement; 3] {
     let user = Holder::User { issuer: "https://idp.example".into(), id: "alice".into() };
     let permission = Right::Permission {
@@ -444,6 +456,7 @@ fn any_body(lane: Lane) -> BoxedStrategy<ChangeBody> {
             ),
             (any_deny_id(), any_target())
                 .prop_map(|(record, target)| ChangeBody::Reinstate { record, target }),
+            (any_deny_id(), any_target()).prop_map(|(record, target)| ChangeBody::Forget { record, target }),
             Just(ChangeBody::Skipped),
         ]
         .boxed(),

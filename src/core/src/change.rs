@@ -94,6 +94,8 @@ pub enum ChangeBody {
     Grant(Entitlement),
     /// Ends an entitlement by id. The holder is repeated so that agents need no index by id.
     Withdraw { entitlement: RecordId, holder: Holder },
+    /// Forgets a record whose tokens have all expired (lane `deny`; D8, S14): agents drop it, nothing is let in.
+    Forget { record: RecordId, target: Target },
     /// Begins an epoch (every lane): the only change of its entry, which is called a fence. Changes no state.
     Epoch(EpochStart),
     /// A kind that this version does not know and whose author marked it as safe to skip.
@@ -105,7 +107,9 @@ impl ChangeBody {
     #[must_use]
     pub const fn lane(&self) -> Option<Lane> {
         match self {
-            Self::Record(_) | Self::Lift { .. } | Self::Reinstate { .. } => Some(Lane::Deny),
+            Self::Record(_) | Self::Lift { .. } | Self::Reinstate { .. } | Self::Forget { .. } => {
+                Some(Lane::Deny)
+            }
             Self::Grant(_) | Self::Withdraw { .. } => Some(Lane::Grant(0)),
             Self::Epoch(_) | Self::Skipped => None,
         }
@@ -119,6 +123,19 @@ impl Ask {
         match self {
             Self::Record { .. } | Self::Lift { .. } | Self::Reinstate { .. } => Lane::Deny,
             Self::Grant { .. } | Self::Withdraw { .. } => Lane::Grant(0),
+        }
+    }
+
+    /// Whether this is what people do in an incident, and so goes before bulk work. See
+    /// [`URGENT`](crate::controller::quota::URGENT) for how much of it.
+    #[must_use]
+    pub const fn is_urgent(&self) -> bool {
+        match self {
+            Self::Record { kind, .. } => {
+                matches!(kind, RecordKind::Kill | RecordKind::Hold | RecordKind::Disable)
+            }
+            Self::Lift { .. } => true,
+            _ => false,
         }
     }
 

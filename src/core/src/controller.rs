@@ -8,6 +8,7 @@
 
 pub mod gate;
 pub mod ledger;
+pub mod quota;
 pub mod refusal;
 pub mod registry;
 pub mod rights;

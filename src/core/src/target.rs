@@ -112,6 +112,23 @@ impl Target {
         }
     }
 
+    /// The issuer whose tokens alone this names by themselves, so that it names nothing any more when they have
+    /// expired; `None` for everything that may name something for ever.
+    #[must_use]
+    pub fn aging_issuer(&self) -> Option<&str> {
+        match self {
+            Self::Token { issuer, .. } | Self::User { issuer: Some(issuer), .. } => Some(issuer),
+            Self::TokenHash(_)
+            | Self::Session { .. }
+            | Self::User { issuer: None, .. }
+            | Self::Key { .. }
+            | Self::Client { .. }
+            | Self::Tenant { .. }
+            | Self::Service { .. }
+            | Self::All => None,
+        }
+    }
+
     /// Checks every identifier of this target (D15), for targets that came as parts and not as text.
     ///
     /// # Errors

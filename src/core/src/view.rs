@@ -201,7 +201,7 @@ impl View {
     fn take_back(&mut self, undo: Undo, before: Totals) {
         for place in undo.places() {
             match place {
-                Place::Tombstone(key) => put_back(&mut self.tombstones, key, None),
+                Place::Tombstone(key, before) => put_back(&mut self.tombstones, key, before),
                 Place::Standing(key, list) => put_back(&mut self.standing, key, list.map(|list| *list)),
                 Place::Holder(key, set) => put_back(&mut self.holders, key, set),
             }
@@ -222,6 +222,7 @@ impl View {
             ChangeBody::Reinstate { record, target } => {
                 self.end(*record, target, None, |kind| kind == RecordKind::Disable, undo)
             }
+            ChangeBody::Forget { record, target } => self.forget(*record, target, undo),
             ChangeBody::Grant(entitlement) => self.grant(entitlement, undo),
             ChangeBody::Withdraw { entitlement, holder } => self.withdraw(*entitlement, holder, undo),
             ChangeBody::Epoch(_) | ChangeBody::Skipped => Ok(()),
@@ -251,7 +252,7 @@ impl View {
         let digest = standing.digest(&record.target);
         if standing.is_tombstone() && self.add_tombstone(key, record.id)? {
             count(&mut self.tombstone_kinds, kind, 1);
-            undo.note(|| Place::Tombstone(key));
+            undo.note(|| Place::Tombstone(key, None));
         } else {
             // INVARIANT (D1): a second record on the same target stands beside the first.
             let list = self.standing.get(key).cloned().unwrap_or_default();
@@ -311,6 +312,35 @@ impl View {
                 rest
             }
         };
+        let before =
+            if rest.is_empty() { self.standing.remove(key) } else { self.standing.insert(key, rest) };
+        undo.note(|| Place::Standing(key, before.map(Box::new)));
+        Ok(())
+    }
+
+    /// INVARIANT (S14): only what is there, and only what ages with the tokens of one issuer: a standing deny,
+    /// a session or a key is never forgotten, whoever says so.
+    fn forget(&mut self, id: RecordId, target: &Target, undo: &mut Undo) -> Result<(), FoldError> {
+        if target.aging_issuer().is_none() {
+            return Err(FoldError::WrongKind(id));
+        }
+        let key = self.hasher.target(target);
+        if self.tombstones.get(key) == Some(&id.packed()) {
+            self.digest.remove(Standing::tombstone(id).digest(target));
+            let before = self.tombstones.remove(key);
+            undo.note(|| Place::Tombstone(key, before));
+            count(&mut self.tombstone_kinds, target.kind(), -1);
+            return Ok(());
+        }
+        let list = self.standing.get(key).ok_or(FoldError::Unknown(id))?;
+        let standing = *list.find(id).ok_or(FoldError::Unknown(id))?;
+        let is_cutoff = !standing.active && standing.cutoff.is_some();
+        if !is_cutoff && !standing.is_tombstone() {
+            return Err(FoldError::WrongKind(id));
+        }
+        let rest = list.without(id);
+        self.digest.remove(standing.digest(target));
+        count(&mut self.standing_kinds, target.kind(), -1);
         let before =
             if rest.is_empty() { self.standing.remove(key) } else { self.standing.insert(key, rest) };
         undo.note(|| Place::Standing(key, before.map(Box::new)));

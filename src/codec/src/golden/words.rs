@@ -92,6 +92,9 @@ fn change(change: &Change) -> Value {
         ChangeBody::Reinstate { record, target } => {
             json!({"reinstate": {"record": record.to_string(), "target": target.to_string()}})
         }
+        ChangeBody::Forget { record, target } => {
+            json!({"forget": {"record": record.to_string(), "target": target.to_string()}})
+        }
         ChangeBody::Grant(made) => json!({"grant": entitlement(made)}),
         ChangeBody::Withdraw { entitlement, holder } => {
             json!({"withdraw": {"entitlement": entitlement.to_string(), "holder": holder.to_string()}})

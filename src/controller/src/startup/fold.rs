@@ -40,6 +40,9 @@ pub(crate) fn fold(
     stop: &CancellationToken,
 ) -> Result<Folded, StartError> {
     let end = |lane: Lane| until.and_then(|heads| heads.get(lane).map(|head| head.position.revision));
+    let from_heads = from.heads;
+    let Folded { registry, heads } = &mut from;
+    let (view, book) = registry.parts_mut();
     thread::scope(|scope| {
         let lane = |log, head: Head, lane| {
             let (sender, entries) = sync_channel(AHEAD);
@@ -47,10 +50,8 @@ pub(crate) fn fold(
             scope.spawn(move || decode(log, trust, head.position.revision, until, &sender));
             entries
         };
-        let deny = lane(&logs.deny, from.heads.deny, Lane::Deny);
-        let grant = lane(&logs.grant, from.heads.grant, Lane::Grant(0));
-        let Folded { registry, heads } = &mut from;
-        let (view, book) = registry.parts_mut();
+        let deny = lane(&logs.deny, from_heads.deny, Lane::Deny);
+        let grant = lane(&logs.grant, from_heads.grant, Lane::Grant(0));
         let (noted, entries) = sync_channel(AHEAD);
         let writing = scope.spawn(move || note(&entries, book));
         let mut stage = Stage { view, heads, trust, stop, noted };
@@ -59,8 +60,9 @@ pub(crate) fn fold(
         // Ends the thread behind.
         drop(stage);
         writing.join().map_err(|_| StartError::Task("noting who asked for what".to_owned()))?;
-        folded.map(|()| from)
-    })
+        folded
+    })?;
+    Ok(from)
 }
 
 /// Reads and verifies in order; ends when the receiver is gone.

@@ -123,6 +123,7 @@ impl AgentMachine {
         self.overlay.settle(entry);
         let head = Head { position: entry.entry.last(), hash: entry.hash };
         let prompt = entry.entry.changes.iter().any(|change| match change.body {
+            ChangeBody::Forget { .. } => false,
             ChangeBody::Record(_)
             | ChangeBody::Lift { .. }
             | ChangeBody::Reinstate { .. }

@@ -28,6 +28,17 @@ pub enum Refusal {
     /// Too many directives wait.
     #[error("too many directives wait; nothing was ordered, repeat with the same idempotency key")]
     Busy,
+    /// Over the emitter's budget.
+    #[error(
+        "over this emitter's budget of {per_minute} directives a minute; nothing was ordered, repeat with the same \
+         idempotency key in {retry_after_s} s, or express the bulk as one wider record"
+    )]
+    Quota {
+        /// Its budget.
+        per_minute: u32,
+        /// When there is room again, rounded up.
+        retry_after_s: u32,
+    },
     /// It waited too long for its turn.
     #[error(
         "the lane is blocked by a commit that is being settled; nothing was ordered, repeat with the same idempotency key"
@@ -113,6 +124,7 @@ impl Refusal {
         match self {
             Self::Rights(_) => "rights",
             Self::Busy => "busy",
+            Self::Quota { .. } => "quota",
             Self::Deadline => "deadline",
             Self::NotWriter(_) => "not_writer",
             Self::IdempotencyConflict { .. } => "idempotency_conflict",
@@ -134,7 +146,7 @@ impl Refusal {
     /// Whether the same directive may pass later, unchanged.
     #[must_use]
     pub const fn is_passing(&self) -> bool {
-        matches!(self, Self::Busy | Self::Deadline | Self::NotWriter(_))
+        matches!(self, Self::Busy | Self::Quota { .. } | Self::Deadline | Self::NotWriter(_))
     }
 }
 

@@ -7,6 +7,7 @@
 mod book;
 mod idempotency;
 mod query;
+mod retention;
 mod rows;
 mod table;
 
@@ -15,6 +16,7 @@ use core::time::Duration;
 pub use book::{Book, ENDED_KEPT_MAX};
 pub use idempotency::IDEMPOTENCY_KEYS_MAX;
 pub use query::{PAGE_SCAN_MAX, Page, RecordFilter};
+pub use retention::Retention;
 
 use self::idempotency::{Seen, record_takes_cutoff};
 use super::refusal::Refusal;
@@ -89,6 +91,16 @@ impl Registry {
     #[must_use]
     pub fn with_keys_max(hasher: KeyHasher, keys_max: usize) -> Self {
         Self { book: Book::new(hasher.clone(), keys_max), view: View::new(hasher) }
+    }
+
+    /// Sets how long records are needed, now and for what comes. Without it nothing is ever forgotten.
+    pub fn set_retention(&mut self, retention: Retention) {
+        self.book.set_retention(retention);
+    }
+
+    /// At most `max` records that may be forgotten at this time, the oldest first.
+    pub fn forgettable(&self, now: UnixMs, max: usize) -> impl Iterator<Item = &RecordRow> + '_ {
+        self.book.forgettable(now).take(max)
     }
 
     /// Fold and book apart, so that a start can fill them side by side: whoever does folds every change into the

@@ -14,6 +14,7 @@
 //! INVARIANT (S1): a tick's heads are the confirmed heads when it was made, so nothing accepted before is
 //! missing, and its digest is that of the state at exactly these heads.
 
+mod aging;
 mod cut;
 mod output;
 mod slot;
@@ -23,7 +24,9 @@ use std::collections::VecDeque;
 
 pub use output::{ControllerOutput, Outcome};
 
+use self::aging::Aging;
 use self::slot::{InFlight, Queued, Slot, Waiter};
+use super::quota::{Budget, Quotas};
 use super::refusal::{Deposed, Refusal};
 use super::registry::Registry;
 use super::rights::Rights;
@@ -31,7 +34,7 @@ use super::{Now, Ticket};
 use crate::change::{Change, Directive};
 use crate::digest::StateDigest;
 use crate::entry::Tick;
-use crate::ids::{ChainId, ControllerId, InstanceId, RecordId};
+use crate::ids::{ChainId, ControllerId, EmitterId, InstanceId, RecordId};
 use crate::lease::LeaseRequest;
 use crate::position::{EntryHash, Epoch, Head, Heads, LANES, Lane, Revision};
 use crate::time::BootNs;
@@ -88,6 +91,8 @@ pub struct Sequencer {
     ticked_heads: Heads,
     nonces: VecDeque<(Ticket, LeaseRequest)>,
     floor: Revision,
+    quotas: Quotas,
+    aging: Aging,
     deposed: Option<Deposed>,
     outputs: VecDeque<ControllerOutput>,
 }
@@ -108,6 +113,8 @@ impl Sequencer {
             ticked_heads: heads,
             nonces: VecDeque::new(),
             floor: Revision(1),
+            quotas: Quotas::default(),
+            aging: Aging::default(),
             deposed: None,
             outputs: VecDeque::new(),
         }
@@ -155,6 +162,11 @@ impl Sequencer {
         self.floor = floor;
     }
 
+    /// Sets what each emitter may ask for in time; the others are not limited.
+    pub fn set_budgets(&mut self, budgets: impl IntoIterator<Item = (EmitterId, Budget)>) {
+        self.quotas.set(budgets);
+    }
+
     /// A directive of an emitter that authenticated, with that emitter's rights.
     pub fn handle_directive(&mut self, now: Now, ticket: Ticket, directive: Directive, rights: &Rights) {
         let lane = directive.ask.lane();
@@ -165,9 +177,16 @@ impl Sequencer {
             self.answer_existing(lane, ticket, id);
             return self.run(now);
         }
+        // Why only now: a repeat of what was ordered has no effect of its own and costs nothing.
+        let class = match self.quotas.charge(now.boot, &directive) {
+            Ok(class) => class,
+            Err(refusal) => return self.answer(ticket, Outcome::Refused(refusal)),
+        };
+        if self.slot(lane).waiting(class) >= QUEUE_DIRECTIVES_MAX {
+            return self.answer(ticket, Outcome::Refused(Refusal::Busy));
+        }
         let deadline = now.boot.plus(DIRECTIVE_WAIT_MAX);
-        let queued = Queued { ticket, directive, rights: *rights, deadline };
-        self.slot_mut(lane).queue.push_back(queued);
+        self.slot_mut(lane).push(Queued { class, ticket, directive, rights: *rights, deadline });
         self.run(now);
     }
 
@@ -176,9 +195,6 @@ impl Sequencer {
             return Err(Refusal::NotWriter(why));
         }
         rights.allows(&directive.ask, self.registry.ended_kind(&directive.ask))?;
-        if self.slot(directive.ask.lane()).queue.len() >= QUEUE_DIRECTIVES_MAX {
-            return Err(Refusal::Busy);
-        }
         Ok(())
     }
 
@@ -250,7 +266,7 @@ impl Sequencer {
         for lane in LANES {
             // What was in flight may still be in the chain: another controller can tell.
             self.answer_indeterminate(lane);
-            for queued in core::mem::take(&mut self.slot_mut(lane).queue) {
+            while let Some(queued) = self.slot_mut(lane).pop() {
                 self.answer(queued.ticket, Outcome::Refused(Refusal::NotWriter(why)));
             }
         }
@@ -272,9 +288,9 @@ impl Sequencer {
         if self.deposed.is_some() {
             return None;
         }
-        let deadlines = [&self.deny, &self.grant].into_iter().filter_map(|slot| slot.queue.front());
+        let deadlines = [&self.deny, &self.grant].into_iter().filter_map(Slot::next_deadline);
         let tick = self.is_deny_free().then(|| self.tick_due());
-        deadlines.map(|queued| queued.deadline).chain(tick).min()
+        deadlines.chain(tick).min()
     }
 
     fn run(&mut self, now: Now) {
@@ -358,8 +374,7 @@ impl Sequencer {
 
     /// Refuses what waited too long and was never ordered. A repeat of what is in flight was: it hears that.
     fn expire(&mut self, lane: Lane, now: BootNs) {
-        while self.slot(lane).queue.front().is_some_and(|queued| queued.deadline <= now) {
-            let Some(queued) = self.slot_mut(lane).queue.pop_front() else { break };
+        while let Some(queued) = self.slot_mut(lane).pop_late(now) {
             match self.registry.repeated(&queued.directive) {
                 Some(id) => self.answer_existing(lane, queued.ticket, id),
                 None => self.answer(queued.ticket, Outcome::Refused(Refusal::Deadline)),

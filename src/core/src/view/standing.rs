@@ -28,6 +28,11 @@ impl Standing {
         Self { record: record.id, kind: record.kind, active: !by_cutoff_only, cutoff: record.cutoff }
     }
 
+    /// As the compact table holds it.
+    pub(super) const fn tombstone(id: RecordId) -> Self {
+        Self { record: id, kind: RecordKind::Revoke, active: true, cutoff: None }
+    }
+
     pub(super) const fn ended(record: &Record, cutoff: UnixS) -> Self {
         Self { record: record.id, kind: record.kind, active: false, cutoff: Some(cutoff) }
     }

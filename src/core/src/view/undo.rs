@@ -8,8 +8,7 @@ use crate::key::Key;
 /// A place that was changed, and what was there before.
 #[derive(Debug)]
 pub(super) enum Place {
-    /// Nothing.
-    Tombstone(Key),
+    Tombstone(Key, Option<u64>),
     /// Boxed, because most changes are tombstones.
     Standing(Key, Option<Box<StandingList>>),
     Holder(Key, Option<HeldSet>),

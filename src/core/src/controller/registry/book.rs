@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use smallvec::SmallVec;
 
 use super::idempotency::Idempotency;
+use super::retention::Retention;
 use super::rows::Rows;
 use super::table::KeyTable;
 use super::{EntitlementRow, RecordRow};
@@ -33,6 +34,9 @@ pub struct Book {
     pub(super) emitters: BTreeMap<EmitterId, BTreeSet<RecordId>>,
     pub(super) idempotency: Idempotency,
     ended: VecDeque<RecordId>,
+    retention: Retention,
+    /// What may be forgotten, and when.
+    aging: BTreeSet<(UnixMs, RecordId)>,
 }
 
 impl Book {
@@ -47,6 +51,8 @@ impl Book {
             emitters: BTreeMap::new(),
             idempotency,
             ended: VecDeque::new(),
+            retention: Retention::default(),
+            aging: BTreeSet::new(),
         }
     }
 
@@ -58,6 +64,7 @@ impl Book {
             ChangeBody::Record(record) => self.add_record(record, origin, reason_admin_sha256, committed_at),
             ChangeBody::Lift { record, cutoff, .. } => self.end_record(record, id, cutoff),
             ChangeBody::Reinstate { record, .. } => self.end_record(record, id, None),
+            ChangeBody::Forget { record, .. } => self.forget_record(record, id),
             ChangeBody::Grant(entitlement) => self.add_entitlement(entitlement, origin, committed_at),
             ChangeBody::Withdraw { entitlement, .. } => self.end_entitlement(entitlement, id),
             ChangeBody::Epoch(_) | ChangeBody::Skipped => {}
@@ -80,6 +87,7 @@ impl Book {
         }
         let state = RecordState::Active;
         let row = RecordRow { record, state, origin, reason_admin_sha256, accepted_at, ended_by: None };
+        self.aging.extend(self.retention.due(&row).map(|at| (at, id)));
         self.records.insert(id, row);
     }
 
@@ -89,9 +97,33 @@ impl Book {
         let residual_cutoff = row.record.cutoff.max(cutoff);
         row.state = RecordState::Ended { residual_cutoff };
         row.ended_by = Some(by);
+        self.aging.extend(self.retention.due(row).map(|at| (at, id)));
         if residual_cutoff.is_none() {
             self.keep_ended(id);
         }
+    }
+
+    /// The row stays for people, as that of something that ended.
+    fn forget_record(&mut self, id: RecordId, by: RecordId) {
+        let Some(row) = self.records.get_mut(id) else { return };
+        if let Some(at) = self.retention.due(row) {
+            self.aging.remove(&(at, id));
+        }
+        row.state = RecordState::Ended { residual_cutoff: None };
+        row.ended_by = Some(by);
+        self.keep_ended(id);
+    }
+
+    pub(super) fn set_retention(&mut self, retention: Retention) {
+        self.retention = retention;
+        let rows = self.records.values();
+        self.aging = rows.filter_map(|row| Some((self.retention.due(row)?, row.record.id))).collect();
+    }
+
+    /// What may be forgotten at this time, the oldest first.
+    pub(super) fn forgettable(&self, now: UnixMs) -> impl Iterator<Item = &RecordRow> + '_ {
+        let due = self.aging.iter().take_while(move |(at, _)| *at <= now);
+        due.filter_map(|(_, id)| self.records.get(*id))
     }
 
     fn add_entitlement(&mut self, entitlement: Entitlement, origin: Origin, accepted_at: UnixMs) {

@@ -156,7 +156,7 @@ fn print_of_change(body: &ChangeBody) -> Option<Print> {
         ChangeBody::Withdraw { entitlement, .. } => {
             Print { content: end_content(24, *entitlement), cutoff: CutoffPrint::Without }
         }
-        ChangeBody::Epoch(_) | ChangeBody::Skipped => return None,
+        ChangeBody::Forget { .. } | ChangeBody::Epoch(_) | ChangeBody::Skipped => return None,
     })
 }
 

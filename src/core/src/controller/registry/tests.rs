@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::*;
 use crate::agent::tests::support::{ask, directive, grant_ask, holder, lift, user};
 use crate::ids::EmitterId;

@@ -10,6 +10,17 @@ use crate::entry::{ENTRY_CHANGES_MAX, Entry};
 use crate::ids::RecordId;
 use crate::position::{Lane, Position, Revision};
 
+/// Limit: changes of one entry of a grant lane. Why fewer than an entry holds: judging and answering them takes
+/// the one task that decides some microseconds each, and a kill that comes meanwhile waits.
+const GRANT_CUT_MAX: usize = 1024;
+
+const fn cut_max(lane: Lane) -> usize {
+    match lane {
+        Lane::Deny => ENTRY_CHANGES_MAX,
+        Lane::Grant(_) => GRANT_CUT_MAX,
+    }
+}
+
 enum Ordered {
     Change(Box<Change>),
     Existing(RecordId),
@@ -22,8 +33,8 @@ impl Sequencer {
         let head = self.slot(lane).head;
         let first = head.position.revision.next();
         let (mut changes, mut reasons, mut bytes) = (Vec::new(), Vec::new(), 0_usize);
-        while changes.len() < ENTRY_CHANGES_MAX {
-            let Some(queued) = self.slot_mut(lane).queue.pop_front() else { break };
+        while changes.len() < cut_max(lane) {
+            let Some(queued) = self.slot_mut(lane).pop() else { break };
             let revision = Revision(first.0.saturating_add(changes.len() as u64));
             let next = RecordId::new(lane, Position { epoch: self.config.epoch, revision });
             match self.order(&queued, next, now) {
@@ -32,7 +43,7 @@ impl Sequencer {
                     let more = (self.config.change_bytes)(&change);
                     if bytes.saturating_add(more) > self.config.entry_bytes_max && !changes.is_empty() {
                         // It leads the next entry.
-                        self.slot_mut(lane).queue.push_front(queued);
+                        self.slot_mut(lane).put_back(queued);
                         break;
                     }
                     if let Err(error) = self.registry.apply(&change, now.wall) {
@@ -47,6 +58,9 @@ impl Sequencer {
                 }
                 Err(refusal) => self.answer(queued.ticket, Outcome::Refused(refusal)),
             }
+        }
+        if lane == Lane::Deny {
+            self.add_forgets(&mut changes, &mut bytes, now);
         }
         if !changes.is_empty() {
             let delta = self.registry.digest().0.wrapping_sub(before.0);

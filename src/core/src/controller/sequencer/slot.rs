@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::change::Directive;
 use crate::controller::Ticket;
+use crate::controller::quota::Class;
 use crate::controller::rights::Rights;
 use crate::ids::RecordId;
 use crate::position::{Head, Position};
@@ -15,8 +16,10 @@ pub(super) struct Slot {
     pub(super) head: Head,
     /// At most one entry.
     pub(super) in_flight: Option<InFlight>,
+    /// Not ordered yet; goes first.
+    urgent: VecDeque<Queued>,
     /// Not ordered yet.
-    pub(super) queue: VecDeque<Queued>,
+    ordinary: VecDeque<Queued>,
     /// Ordered in the entry in flight, or repeats of that.
     pub(super) waiters: Vec<Waiter>,
 }
@@ -31,6 +34,7 @@ pub(super) struct InFlight {
 
 #[derive(Debug)]
 pub(super) struct Queued {
+    pub(super) class: Class,
     pub(super) ticket: Ticket,
     pub(super) directive: Directive,
     pub(super) rights: Rights,
@@ -46,7 +50,53 @@ pub(super) struct Waiter {
 
 impl Slot {
     pub(super) const fn new(head: Head) -> Self {
-        Self { head, in_flight: None, queue: VecDeque::new(), waiters: Vec::new() }
+        Self {
+            head,
+            in_flight: None,
+            urgent: VecDeque::new(),
+            ordinary: VecDeque::new(),
+            waiters: Vec::new(),
+        }
+    }
+
+    const fn queue_mut(&mut self, class: Class) -> &mut VecDeque<Queued> {
+        match class {
+            Class::Urgent => &mut self.urgent,
+            Class::Ordinary => &mut self.ordinary,
+        }
+    }
+
+    pub(super) fn waiting(&self, class: Class) -> usize {
+        match class {
+            Class::Urgent => self.urgent.len(),
+            Class::Ordinary => self.ordinary.len(),
+        }
+    }
+
+    pub(super) fn push(&mut self, queued: Queued) {
+        self.queue_mut(queued.class).push_back(queued);
+    }
+
+    /// What is ordered next: what is urgent before the rest, each in order of arrival.
+    pub(super) fn pop(&mut self) -> Option<Queued> {
+        self.urgent.pop_front().or_else(|| self.ordinary.pop_front())
+    }
+
+    /// Gives back what [`Self::pop`] gave.
+    pub(super) fn put_back(&mut self, queued: Queued) {
+        self.queue_mut(queued.class).push_front(queued);
+    }
+
+    /// What waited for too long.
+    pub(super) fn pop_late(&mut self, now: BootNs) -> Option<Queued> {
+        let queues = [&mut self.urgent, &mut self.ordinary].into_iter();
+        let mut late = queues.filter(|queue| queue.front().is_some_and(|queued| queued.deadline <= now));
+        late.next()?.pop_front()
+    }
+
+    /// When the next one will have waited for too long.
+    pub(super) fn next_deadline(&self) -> Option<BootNs> {
+        [&self.urgent, &self.ordinary].into_iter().filter_map(|queue| Some(queue.front()?.deadline)).min()
     }
 
     pub(super) fn is_settling(&self) -> bool {

@@ -312,13 +312,13 @@ fn rights_are_judged_again_when_the_named_record_is_known() {
 #[test]
 fn queues_are_bounded() {
     let mut sequencer = started();
-    hold(&mut sequencer, 1, 0);
+    revoke_user(&mut sequencer, 1, 0);
     drain(&mut sequencer);
     for ticket in 1..=QUEUE_DIRECTIVES_MAX as u64 {
-        hold(&mut sequencer, 1, ticket);
+        revoke_user(&mut sequencer, 1, ticket);
     }
     assert!(drain(&mut sequencer).is_empty());
-    hold(&mut sequencer, 1, 999_999);
+    revoke_user(&mut sequencer, 1, 999_999);
     assert_eq!(answers(&drain(&mut sequencer)), [(999_999, &Outcome::Refused(Refusal::Busy))]);
     for ticket in 0..=NONCES_WAITING_MAX as u64 {
         sequencer.handle_lease_request(now(2), Ticket(ticket), request(1));
@@ -337,4 +337,117 @@ fn private_reasons_stay_beside_the_entry() {
     assert_eq!(entry.changes[0].reason_admin_sha256, Some([11; 32]));
     assert_eq!(*reasons, [(entry.changes[0].id, "ticket 4711".into())]);
     assert!(!format!("{entry:?}").contains("4711"));
+}
+
+fn revoke_user(sequencer: &mut Sequencer, at: u64, ticket: u64) {
+    send(sequencer, at, ticket, ask(RecordKind::Revoke, user(ticket)));
+}
+
+fn commit_all(sequencer: &mut Sequencer, at: u64) -> Vec<Entry> {
+    let (mut all, mut outputs) = (Vec::new(), drain(sequencer));
+    loop {
+        let cut = entries(&outputs);
+        for entry in &cut {
+            sequencer.handle_committed(now(at), entry.lane, hash(entry));
+        }
+        if !ticks(&outputs).is_empty() {
+            sequencer.handle_tick_appended(now(at));
+        }
+        outputs = drain(sequencer);
+        if cut.is_empty() && entries(&outputs).is_empty() && ticks(&outputs).is_empty() {
+            return all;
+        }
+        all.extend(cut);
+    }
+}
+
+#[test]
+fn a_kill_goes_before_a_burst_of_revocations_that_came_first() {
+    let mut sequencer = sequencer();
+    // Ten fit an entry; the first is cut at once.
+    for ticket in 0..100 {
+        revoke_user(&mut sequencer, 0, ticket);
+    }
+    hold(&mut sequencer, 0, 1_000);
+    let order: Vec<u64> = commit_all(&mut sequencer, 0)
+        .iter()
+        .flat_map(|entry| &entry.changes)
+        .map(|change| change.origin.key.as_str()[1..].parse().unwrap())
+        .collect();
+    assert_eq!(order.len(), 101, "nothing is lost");
+    let place = order.iter().position(|ticket| *ticket == 1_000).unwrap();
+    assert!(place <= 11, "behind one entry at most, not behind all: {place}");
+    let mut revokes: Vec<u64> = order;
+    revokes.remove(place);
+    assert!(revokes.is_sorted(), "the rest stays in order of arrival");
+}
+
+#[test]
+fn over_its_budget_an_emitter_is_refused_and_loses_nothing_with_the_same_key() {
+    let mut sequencer = started();
+    let ir = crate::ids::EmitterId::new("ir").unwrap();
+    sequencer.set_budgets([(ir, crate::controller::quota::Budget { per_minute: 60, burst: 2 })]);
+    for ticket in 0..3 {
+        revoke_user(&mut sequencer, 1, ticket);
+    }
+    let refused: Vec<_> = drain(&mut sequencer)
+        .into_iter()
+        .filter(|output| matches!(output, ControllerOutput::Answer { .. }))
+        .collect();
+    let quota = Refusal::Quota { per_minute: 60, retry_after_s: 2 };
+    assert_eq!(refused, [ControllerOutput::Answer { ticket: Ticket(2), outcome: Outcome::Refused(quota) }]);
+    // A repeat of what was ordered costs nothing and is not refused.
+    revoke_user(&mut sequencer, 1, 0);
+    assert!(
+        !drain(&mut sequencer)
+            .iter()
+            .any(|output| matches!(output, ControllerOutput::Answer { outcome: Outcome::Refused(_), .. }))
+    );
+    // When it comes back as told, with the same key, it is ordered.
+    revoke_user(&mut sequencer, 2_001, 2);
+    assert!(
+        !drain(&mut sequencer)
+            .iter()
+            .any(|output| matches!(output, ControllerOutput::Answer { outcome: Outcome::Refused(_), .. }))
+    );
+}
+
+/// D8, S14: what may be forgotten is, by a change of its own, and a clock that jumps forgets nothing.
+#[test]
+fn s14_the_sequencer_forgets_what_is_due_and_not_when_the_clock_jumps() {
+    let aged = |jump_ms: i64, pass_ms: u64| {
+        let mut sequencer = sequencer();
+        let mut retention = crate::controller::registry::Retention::default();
+        retention.declare("https://idp", Duration::from_secs(60));
+        sequencer.registry.set_retention(retention);
+        revoke_user(&mut sequencer, 0, 1);
+        commit_all(&mut sequencer, 0);
+        let later = Now {
+            boot: now(pass_ms).boot,
+            wall: UnixMs(1_700_000_000_000 + i64::try_from(pass_ms).unwrap() + jump_ms),
+        };
+        sequencer.handle_timeout(later);
+        let mut changes = Vec::new();
+        let mut outputs = drain(&mut sequencer);
+        while !outputs.is_empty() {
+            if !ticks(&outputs).is_empty() {
+                sequencer.handle_tick_appended(later);
+            }
+            for entry in entries(&outputs) {
+                sequencer.handle_committed(later, entry.lane, hash(&entry));
+                changes.extend(entry.changes);
+            }
+            outputs = drain(&mut sequencer);
+        }
+        let records = sequencer.registry.view().records();
+        (changes, records)
+    };
+    let (changes, records) = aged(0, 241_000);
+    assert!(
+        matches!(changes[..], [Change { body: crate::change::ChangeBody::Forget { .. }, .. }]),
+        "{changes:?}"
+    );
+    assert_eq!(records, 0);
+    assert_eq!(aged(0, 239_000), (Vec::new(), 1), "too early");
+    assert_eq!(aged(3_600_000, 1_000), (Vec::new(), 1), "S15: the wall clock jumped");
 }
