@@ -14,11 +14,16 @@ use std::time::Duration;
 
 use rescind_bus::{ClientCertificate, Replicas};
 use rescind_codec::{RealmPin, SecretKey, TrustBundle};
+use rescind_core::controller::quota::Budget;
+use rescind_core::controller::registry::Retention;
 use rescind_core::controller::rights::Rights;
 use rescind_core::ids::{ControllerId, EmitterId};
 
 /// Default of [`ControllerConfig::snapshot_every`].
 pub(crate) const SNAPSHOT_EVERY_DEFAULT: u64 = 50_000;
+
+/// Default of [`ControllerConfig::snapshot_keep`].
+pub(crate) const SNAPSHOT_KEEP_DEFAULT: u64 = 3;
 
 /// One thing that is wrong, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +126,8 @@ pub struct EmitterConfig {
     pub token_sha256: [u8; 32],
     /// What it may ask for.
     pub rights: Rights,
+    /// How much of it in time; `None`: not limited.
+    pub budget: Option<Budget>,
 }
 
 impl fmt::Debug for EmitterConfig {
@@ -163,6 +170,10 @@ pub struct ControllerConfig {
     pub direct: Option<DirectOptions>,
     /// A snapshot is made after so many revisions; 0: only when one is asked for.
     pub snapshot_every: u64,
+    /// Newest snapshots that are kept in the bucket; at least 2, so that an agent in mid-transfer can finish.
+    pub snapshot_keep: usize,
+    /// How long records are needed, by issuer.
+    pub retention: Retention,
 }
 
 impl fmt::Debug for ControllerConfig {

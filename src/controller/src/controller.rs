@@ -241,6 +241,8 @@ impl Ground {
             reason_sha256,
         };
         let mut sequencer = Sequencer::new(config, folded.registry, folded.heads);
+        let budgets = self.config.emitters.iter();
+        sequencer.set_budgets(budgets.filter_map(|one| Some((one.name.clone(), one.budget?))));
         // The log keeps everything, so tails are served from the first revision.
         sequencer.set_floor(Revision(1));
         sequencer
@@ -302,7 +304,11 @@ impl Ground {
             metrics: Arc::clone(&self.metrics),
         };
         let (engine, handle) = Engine::new(parts, clock::now());
-        tasks.deciding.push(("engine", tokio::spawn(engine.run(tasks.engine.clone()))));
+        tasks.deciding.push(("engine", {
+            // Why a thread of its own: it must not wait for its turn behind requests that are being parsed.
+            let (runtime, stop) = (tokio::runtime::Handle::current(), tasks.engine.clone());
+            tokio::task::spawn_blocking(move || runtime.block_on(engine.run(stop)))
+        }));
         let door = Door {
             engine: handle.clone(),
             health: self.health.clone(),
@@ -408,6 +414,7 @@ impl Ground {
             identity: self.identity.clone(),
             heads: engine.heads(),
             every: self.config.snapshot_every,
+            keep: self.config.snapshot_keep,
             metrics: Arc::clone(&self.metrics),
         });
         let rights: BTreeMap<_, _> =
@@ -515,11 +522,13 @@ async fn watch_link(mut link: watch::Receiver<LinkState>, health: Health, stop: 
 
 async fn open_and_fold(config: &ControllerConfig) -> Result<(Logs, Arc<Roster>, Folded), StartError> {
     let (dir, chain, trust) = (config.data_dir.clone(), config.pin.chain.clone(), Arc::clone(&config.trust));
-    let secret = random()?;
+    let (secret, retention) = (random()?, config.retention.clone());
     blocking(move || {
         let logs = Logs::open(&dir, &chain)?;
         let roster = Arc::new(Roster::open(&dir.join("roster.redb"))?);
-        let empty = Folded { registry: Registry::new(KeyHasher::new(secret)), heads: Heads::default() };
+        let mut registry = Registry::new(KeyHasher::new(secret));
+        registry.set_retention(retention);
+        let empty = Folded { registry, heads: Heads::default() };
         let folded = fold(&logs, &trust, empty, None, &CancellationToken::new())?;
         Ok((logs, roster, folded))
     })

@@ -37,6 +37,7 @@ use self::batches::{Batches, Item};
 use self::board::{AcceptedTimes, BoardWaits};
 use self::handle::{Command, Inbox};
 use self::receipts::Receipts;
+use crate::aside;
 use crate::clock;
 use crate::grants::{GrantJob, LeaseReply};
 use crate::health::{Health, Trouble};
@@ -155,6 +156,7 @@ impl Engine {
             let more = self.batches.can_feed();
             tokio::select! {
                 Some(event) = self.events.recv() => self.on_event(event),
+                Some(batch) = self.inbox.urgent.recv() => self.batches.open(batch),
                 Some(batch) = self.inbox.batches.recv(), if self.batches.has_room() => self.batches.open(batch),
                 Some((request, reply)) = self.inbox.leases.recv() => self.on_lease(request, reply),
                 Some(report) = self.inbox.reports.recv() => self.on_report(report),
@@ -166,6 +168,7 @@ impl Engine {
                 () = sleep(wake) => {}
             }
         }
+        aside::drop_aside(self.sequencer);
         tracing::debug!("the engine stopped");
     }
 

@@ -61,6 +61,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/v1/records/{id}", get(read::record))
         .route("/v1/records/{id}/board", get(read::board))
         .route("/v1/entitlements", get(read::entitlements))
+        .route("/v1/entitlements/{id}", get(read::entitlement))
         .route("/v1/agents", get(read::agents))
         .route("/v1/board", get(read::overview))
         .route("/v1/position", get(read::position))

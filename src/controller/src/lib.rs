@@ -9,6 +9,7 @@
 //!
 //! Main types: [`ControllerConfig`], [`Controller`], [`Readiness`], [`StartError`]; [`openapi_json`] for tools.
 
+mod aside;
 mod clock;
 mod config;
 mod controller;

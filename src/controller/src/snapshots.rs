@@ -2,7 +2,7 @@
 //!
 //! A snapshot is folded from the log by a thread of its own, into a second copy of the state that is kept for
 //! the next one: the engine never stands still for it (cost: memory once more, about 600 bytes per record).
-//! The newest two are kept, so that an agent in mid-transfer can finish. A snapshot never makes anybody fresh.
+//! The newest few are kept, so that an agent in mid-transfer can finish. A snapshot never makes anybody fresh.
 
 mod build;
 mod chunks;
@@ -25,8 +25,6 @@ use self::chunks::{Chunks, Kept};
 use crate::startup::Logs;
 use crate::writer::WriterIdentity;
 
-/// Limit: snapshots kept in the bucket.
-const KEPT: usize = 2;
 /// Limit: agents that wait for the first snapshot; more ask again.
 const WAITING_MAX: usize = 4096;
 /// Limit: chunk answers under way at once: some 8 MiB.
@@ -48,6 +46,8 @@ pub(crate) struct SnapshotParts {
     pub(crate) heads: watch::Receiver<Heads>,
     /// Revisions between two snapshots; 0: only on demand.
     pub(crate) every: u64,
+    /// Newest snapshots that stay in the bucket.
+    pub(crate) keep: usize,
     pub(crate) metrics: Arc<ControllerMetrics>,
 }
 
@@ -119,7 +119,7 @@ impl Maker {
 
     /// Finds what an earlier run left in the bucket.
     async fn recall(&mut self) {
-        match self.chunks.recall(&self.parts.identity.trust, &self.parts.logs, KEPT).await {
+        match self.chunks.recall(&self.parts.identity.trust, &self.parts.logs, self.parts.keep).await {
             Ok(kept) => self.kept = kept.into_iter().map(Arc::new).collect(),
             Err(reason) => tracing::warn!(reason, "earlier snapshots cannot be used"),
         }
@@ -162,7 +162,7 @@ impl Maker {
                 self.shadow = Some(shadow);
                 self.not_before = Instant::now() + MADE_PAUSE.max(took.saturating_mul(MADE_PAUSE_FACTOR));
                 self.kept.push_front(Arc::new(kept));
-                while self.kept.len() > KEPT {
+                while self.kept.len() > self.parts.keep.max(1) {
                     if let Some(old) = self.kept.pop_back() {
                         self.chunks.forget(&old).await;
                     }

@@ -25,6 +25,7 @@ fn every_route_is_described() {
         "/v1/records/{id}",
         "/v1/records/{id}/board",
         "/v1/entitlements",
+        "/v1/entitlements/{id}",
         "/v1/agents",
         "/v1/board",
         "/v1/position",

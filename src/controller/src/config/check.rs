@@ -4,9 +4,12 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rescind_bus::{ClientCertificate, Replicas, Secret, Subjects};
 use rescind_codec::{RealmPin, Role, SecretKey, TrustBundle};
+use rescind_core::controller::quota::Budget;
+use rescind_core::controller::registry::Retention;
 use rescind_core::controller::rights::{Rights, Word, WordSet};
 use rescind_core::ids::{ControllerId, EmitterId};
 use rescind_core::lease::{LEASE_DEFAULT, LEASE_MAX, LEASE_MIN};
@@ -17,7 +20,7 @@ use toml::Table;
 use super::table::{Mistakes, Section};
 use super::{
     ConfigError, ControllerConfig, DirectOptions, EmitterConfig, NatsOptions, SNAPSHOT_EVERY_DEFAULT,
-    StreamOptions,
+    SNAPSHOT_KEEP_DEFAULT, StreamOptions,
 };
 use crate::clock;
 use crate::direct::{TlsMistake, load};
@@ -61,6 +64,11 @@ pub(super) fn check(table: Table, folder: &Path) -> Result<ControllerConfig, Con
         m.add("lease", "it must be from 2s (critical) to 30s (relaxed)");
     }
     let snapshot_every = top.number("snapshot_every", m).unwrap_or(SNAPSHOT_EVERY_DEFAULT);
+    let snapshot_keep = top.number("snapshot_keep", m).unwrap_or(SNAPSHOT_KEEP_DEFAULT);
+    if !(2..=100).contains(&snapshot_keep) {
+        m.add("snapshot_keep", "it must be from 2 to 100");
+    }
+    let retention = retention(&mut top, m);
     let nats = nats(&mut top, folder, m);
     let stream = stream(&mut top, m);
     let emitters = emitters(&mut top, m);
@@ -94,6 +102,8 @@ pub(super) fn check(table: Table, folder: &Path) -> Result<ControllerConfig, Con
             emitters,
             direct,
             snapshot_every,
+            snapshot_keep: usize::try_from(snapshot_keep).unwrap_or(2),
+            retention,
         }),
         _ => Err(ConfigError::Mistakes(mistakes.0)),
     }
@@ -290,6 +300,49 @@ fn emitter(mut section: Section, m: &mut Mistakes) -> Option<EmitterConfig> {
             0
         }
     };
+    let budget = budget(&mut section, m);
     section.finish(m);
-    Some(EmitterConfig { name: name?, token_sha256: token?, rights: Rights { words, rung_max } })
+    Some(EmitterConfig { name: name?, token_sha256: token?, rights: Rights { words, rung_max }, budget })
+}
+
+/// `per_minute` and, if it is there, `burst`.
+fn budget(section: &mut Section, m: &mut Mistakes) -> Option<Budget> {
+    let (rate_field, burst_field) = (section.path("per_minute"), section.path("burst"));
+    let mut number = |key, field: &str, m: &mut Mistakes| {
+        let number = section.number(key, m)?;
+        let fits = u32::try_from(number).ok().filter(|number| *number > 0);
+        if fits.is_none() {
+            m.add(field, format!("it must be from 1 to {}; leave it out for no limit", u32::MAX));
+        }
+        fits
+    };
+    let per_minute = number("per_minute", &rate_field, m);
+    let burst = number("burst", &burst_field, m);
+    if per_minute.is_none() && burst.is_some() {
+        m.add(&burst_field, "it needs `per_minute`; give both or none");
+    }
+    let per_minute = per_minute?;
+    Some(Budget { per_minute, burst: burst.unwrap_or(per_minute) })
+}
+
+/// Longest lifetime that can be declared: a year. What lives longer is as good as for ever.
+const LIFETIME_MAX: Duration = Duration::from_secs(366 * 86_400);
+
+fn retention(top: &mut Section, m: &mut Mistakes) -> Retention {
+    let mut retention = Retention::default();
+    for mut section in top.sections("issuers", m) {
+        let (issuer_field, life_field) = (section.path("issuer"), section.path("token_lifetime_max"));
+        let issuer = section.required("issuer", "https://idp.example", m);
+        let issuer = issuer.and_then(|text| m.take(&issuer_field, check_id("issuer", &text)).map(|()| text));
+        let lifetime = section.duration("token_lifetime_max", m);
+        section.finish(m);
+        match lifetime {
+            Some(lifetime) if (Duration::from_secs(1)..=LIFETIME_MAX).contains(&lifetime) => {
+                issuer.into_iter().for_each(|issuer| retention.declare(&issuer, lifetime));
+            }
+            Some(_) => m.add(&life_field, "it must be from `1s` to `366d`"),
+            None => m.add(&life_field, "it is missing; write for example `token_lifetime_max = \"1h\"`"),
+        }
+    }
+    retention
 }

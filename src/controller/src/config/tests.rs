@@ -29,6 +29,7 @@ key_file = "controller.key"
 data_dir = "data"
 default_issuer = "https://idp.example"
 lease = "5s"
+snapshot_keep = 4
 [nats]
 url = "nats://127.0.0.1:4222"
 [stream]
@@ -39,6 +40,11 @@ name = "hr"
 token_sha256 = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 allow = ["disable", "reinstate"]
 rung_max = 5
+per_minute = 600
+burst = 50
+[[issuers]]
+issuer = "https://idp.example"
+token_lifetime_max = "1h"
 "#;
 
 #[test]
@@ -54,7 +60,11 @@ fn a_good_file_is_taken_as_it_is() {
     assert_eq!(config.lease, Duration::from_secs(5));
     let hr = config.emitters.first().unwrap();
     assert_eq!((hr.rights.rung_max, hr.rights.words.iter().count()), (5, 2));
-    assert!(!format!("{config:?}").contains("112233"), "no hash of a token in a debug text");
+    assert_eq!(hr.budget, Some(Budget { per_minute: 600, burst: 50 }));
+    let mut retention = Retention::default();
+    retention.declare("https://idp.example", Duration::from_secs(3_600));
+    assert_eq!((config.retention, config.snapshot_keep), (retention, 4));
+    assert!(!format!("{:?}", config.emitters).contains("112233"), "no hash of a token in a debug text");
 }
 
 #[test]
@@ -134,4 +144,16 @@ fn what_is_no_toml_is_named_by_line_without_its_text() {
     assert!(!text.contains("secret"), "{text}");
     let error = ControllerConfig::load(Path::new("/nowhere/controller.toml")).unwrap_err();
     assert!(matches!(error, ConfigError::Read { .. }));
+}
+
+#[test]
+fn budgets_lifetimes_and_snapshots_have_limits() {
+    let dir = folder();
+    let bad = GOOD
+        .replace("per_minute = 600\n", "")
+        .replace("token_lifetime_max = \"1h\"", "token_lifetime_max = \"900d\"")
+        .replace("snapshot_keep = 4", "snapshot_keep = 1");
+    let error = ControllerConfig::parse(&bad, dir.path()).unwrap_err();
+    let fields: Vec<_> = error.mistakes().iter().map(|mistake| mistake.field.as_str()).collect();
+    assert_eq!(fields, ["snapshot_keep", "issuers[0].token_lifetime_max", "emitters[0].burst"]);
 }

@@ -31,6 +31,9 @@ const WAITING_MAX: usize = 65_536;
 /// Larger requests are not timed one by one: their boards work, without the time of enforcement.
 const TRACKED_BATCH_MAX: usize = 256;
 
+/// Limit: directives of a request that may go before others: what people do by hand, not a bulk.
+const URGENT_BATCH_MAX: usize = 16;
+
 /// Directives of one emitter, to be answered together.
 #[derive(Debug)]
 pub(crate) struct BatchRequest {
@@ -39,6 +42,15 @@ pub(crate) struct BatchRequest {
     /// What was not handed to the sequencer by then is refused.
     pub(crate) until: BootNs,
     pub(crate) reply: oneshot::Sender<Vec<Answered>>,
+}
+
+impl BatchRequest {
+    /// Whether it goes before the requests that came first. How much of that one emitter gets is for the
+    /// sequencer to say.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.directives.len() <= URGENT_BATCH_MAX
+            && self.directives.iter().all(|directive| directive.ask.is_urgent())
+    }
 }
 
 /// What became of one directive.
@@ -74,8 +86,23 @@ struct Batch {
 /// One lane's directives that are not in the sequencer yet, and the number of those that are.
 #[derive(Debug, Default)]
 struct Queue {
+    /// Goes first, and past the limit of the lane.
+    urgent: VecDeque<(Ticket, Directive)>,
     waiting: VecDeque<(Ticket, Directive)>,
     inside: usize,
+}
+
+impl Queue {
+    fn can_feed(&self) -> bool {
+        !self.urgent.is_empty() || (!self.waiting.is_empty() && self.inside < LANE_MAX)
+    }
+
+    fn pop(&mut self) -> Option<(Ticket, Directive)> {
+        match self.urgent.pop_front() {
+            None if self.inside < LANE_MAX => self.waiting.pop_front(),
+            first => first,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -103,7 +130,7 @@ impl Batches {
 
     /// Whether [`Self::feed`] would hand something over.
     pub(super) fn can_feed(&self) -> bool {
-        [&self.deny, &self.grant].iter().any(|queue| !queue.waiting.is_empty() && queue.inside < LANE_MAX)
+        self.deny.can_feed() || self.grant.can_feed()
     }
 
     fn waiting(&self) -> usize {
@@ -111,6 +138,7 @@ impl Batches {
     }
 
     pub(super) fn open(&mut self, request: BatchRequest) {
+        let is_urgent = request.is_urgent();
         let BatchRequest { directives, rights, until, reply } = request;
         self.next = self.next.wrapping_add(1);
         let number = self.next;
@@ -125,7 +153,9 @@ impl Batches {
             items.push(Item { ends, is_tracked: count <= TRACKED_BATCH_MAX, lane, is_fed: false });
             let place = u64::try_from(place).unwrap_or(u64::MAX) & ((1 << PLACE_BITS) - 1);
             let ticket = Ticket(number << PLACE_BITS | place);
-            self.queue(lane).waiting.push_back((ticket, directive));
+            let queue = self.queue(lane);
+            let waiting = if is_urgent { &mut queue.urgent } else { &mut queue.waiting };
+            waiting.push_back((ticket, directive));
         }
         if count == 0 {
             // Nobody waits for an answer that says nothing.
@@ -145,8 +175,8 @@ impl Batches {
         let mut fed = Vec::new();
         for lane in [Lane::Deny, Lane::Grant(0)] {
             let mut looked_at = 0;
-            while looked_at < FEED_MAX && self.queue(lane).inside < LANE_MAX {
-                let Some((ticket, directive)) = self.queue(lane).waiting.pop_front() else { break };
+            while looked_at < FEED_MAX {
+                let Some((ticket, directive)) = self.queue(lane).pop() else { break };
                 looked_at += 1;
                 let Some(batch) = self.open.get_mut(&number_of(ticket)) else { continue };
                 if now >= batch.until || batch.reply.is_closed() {

@@ -37,6 +37,8 @@ pub(super) enum Command {
 /// The receiving ends.
 #[derive(Debug)]
 pub(super) struct Inbox {
+    /// Goes before `batches`, however full these are.
+    pub(super) urgent: mpsc::Receiver<BatchRequest>,
     pub(super) batches: mpsc::Receiver<BatchRequest>,
     pub(super) leases: mpsc::Receiver<(LeaseRequest, LeaseReply)>,
     pub(super) reports: mpsc::Receiver<Report>,
@@ -46,6 +48,7 @@ pub(super) struct Inbox {
 /// Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct EngineHandle {
+    urgent: mpsc::Sender<BatchRequest>,
     batches: mpsc::Sender<BatchRequest>,
     leases: mpsc::Sender<(LeaseRequest, LeaseReply)>,
     reports: mpsc::Sender<Report>,
@@ -63,24 +66,27 @@ impl std::fmt::Debug for Command {
 }
 
 pub(super) fn channels(heads: watch::Receiver<Heads>) -> (EngineHandle, Inbox) {
+    let (urgent_in, urgent) = mpsc::channel(BATCHES_MAX);
     let (batches_in, batches) = mpsc::channel(BATCHES_MAX);
     let (leases_in, leases) = mpsc::channel(LEASES_MAX);
     let (reports_in, reports) = mpsc::channel(REPORTS_MAX);
     let (commands_in, commands) = mpsc::channel(COMMANDS_MAX);
     let handle = EngineHandle {
+        urgent: urgent_in,
         batches: batches_in,
         leases: leases_in,
         reports: reports_in,
         commands: commands_in,
         heads,
     };
-    (handle, Inbox { batches, leases, reports, commands })
+    (handle, Inbox { urgent, batches, leases, reports, commands })
 }
 
 impl EngineHandle {
     /// Hands a request with directives over; waits while the engine has too many.
     pub(crate) async fn submit(&self, batch: BatchRequest) -> Result<(), EngineGone> {
-        self.batches.send(batch).await.map_err(|_| EngineGone)
+        let sender = if batch.is_urgent() { &self.urgent } else { &self.batches };
+        sender.send(batch).await.map_err(|_| EngineGone)
     }
 
     /// Hands a verified lease request over; `false` where there is no room: its agent asks again.

@@ -16,6 +16,8 @@ pub(crate) struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
+    /// Seconds.
+    retry_after: Option<u32>,
 }
 
 /// Body of every error.
@@ -36,7 +38,8 @@ pub(crate) struct ErrorText {
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+        Self { status, code, message: message.into(), retry_after }
     }
 
     /// The request cannot be read.
@@ -68,6 +71,7 @@ impl From<&Refusal> for ApiError {
     fn from(refusal: &Refusal) -> Self {
         let (status, code) = match refusal {
             Refusal::Rights(_) => (StatusCode::FORBIDDEN, "rights"),
+            Refusal::Quota { .. } => (StatusCode::TOO_MANY_REQUESTS, "quota"),
             Refusal::Busy | Refusal::Deadline => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Refusal::NotWriter(Deposed::ForeignEntry) => (StatusCode::SERVICE_UNAVAILABLE, "deposed"),
             Refusal::NotWriter(Deposed::LogFailed) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
@@ -84,7 +88,11 @@ impl From<&Refusal> for ApiError {
             | Refusal::TooLarge { .. }
             | Refusal::Exhausted => (StatusCode::UNPROCESSABLE_ENTITY, refusal.code()),
         };
-        Self::new(status, code, refusal.to_string())
+        let mut error = Self::new(status, code, refusal.to_string());
+        if let Refusal::Quota { retry_after_s, .. } = refusal {
+            error.retry_after = Some(*retry_after_s);
+        }
+        error
     }
 }
 
@@ -102,14 +110,14 @@ impl From<EngineGone> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let Self { status, code, message } = self;
+        let Self { status, code, message, retry_after } = self;
         let body = ErrorBody { error: ErrorText { code: code.to_owned(), message } };
         let mut response = (status, Json(body)).into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

@@ -19,6 +19,7 @@ use super::{read, write};
         read::record,
         read::board,
         read::entitlements,
+        read::entitlement,
         read::agents,
         read::overview,
         read::position,

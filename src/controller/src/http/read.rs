@@ -236,6 +236,27 @@ pub(crate) async fn entitlements(
     Ok(Json(body.await?))
 }
 
+/// One entitlement.
+#[utoipa::path(get, path = "/v1/entitlements/{id}", tag = "entitlements",
+    params(("id" = String, Path, description = "`grant0-1-7`")), security(("bearer" = [])), responses(
+    (status = 200, body = EntitlementView), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+    (status = 422, body = ErrorBody),
+))]
+pub(crate) async fn entitlement(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+) -> Result<Json<EntitlementView>, ApiError> {
+    let id = parse_id(&id)?;
+    let found = api.door.engine.inspect(move |inside: &Inside<'_>| {
+        let row = inside.registry().entitlement(id).filter(|_| inside.is_accepted(id))?;
+        Some(EntitlementView::from(row))
+    });
+    found.await?.map(Json).ok_or_else(|| {
+        let message = format!("there is no entitlement `{id}`; list them with `/v1/entitlements`");
+        ApiError::new(StatusCode::NOT_FOUND, "unknown_entitlement", message)
+    })
+}
+
 /// All agents.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AgentsBody {

@@ -8,6 +8,7 @@ use rescind_codec::{
     reason_sha256,
 };
 use rescind_core::controller::ledger::{Ledger, LedgerConfig};
+use rescind_core::controller::quota::Budget;
 use rescind_core::controller::registry::Registry;
 use rescind_core::controller::rights::{Rights, Word, WordSet};
 use rescind_core::controller::sequencer::{Sequencer, SequencerConfig};
@@ -53,6 +54,7 @@ struct Rig {
 fn emitter(name: &str, words: &[Word], rung_max: u8) -> EmitterConfig {
     let words: WordSet = words.iter().copied().collect();
     EmitterConfig {
+        budget: None,
         name: EmitterId::new(name).unwrap(),
         token_sha256: Sha256::digest(format!("{name}-token").as_bytes()).into(),
         rights: Rights { words, rung_max },
@@ -83,8 +85,10 @@ fn rig() -> Rig {
     };
     let registry = Registry::new(KeyHasher::new([3; 16]));
     let now = clock::now();
+    let mut sequencer = Sequencer::new(config, registry, Heads::default());
+    sequencer.set_budgets([(EmitterId::new("bulk").unwrap(), Budget { per_minute: 1, burst: 4 })]);
     let parts = EngineParts {
-        sequencer: Sequencer::new(config, registry, Heads::default()),
+        sequencer,
         ledger: Ledger::new(LedgerConfig { lease: LEASE_DEFAULT }, now.boot),
         lanes: LaneSenders { deny, grant },
         events,
@@ -99,6 +103,7 @@ fn rig() -> Rig {
         Door { engine: handle, health: health.clone(), logs: None, trust, metrics: Arc::clone(&metrics) };
     let emitters = vec![
         emitter("ir", &Word::ALL, 16),
+        emitter("bulk", &Word::ALL, 16),
         emitter("hr", &[Word::Disable, Word::Reinstate, Word::Grant, Word::Withdraw], 5),
     ];
     let api = Api {
@@ -289,10 +294,47 @@ async fn entitlements_are_granted_listed_and_withdrawn() {
     assert_eq!(list["next"], "grant0-1-1");
     let (_, list) = rig.get("/v1/entitlements?holder=user:u1&limit=1&after=grant0-1-1").await;
     assert_eq!((&list["entitlements"][0]["member_of"], &list["next"]), (&json!("role:admin"), &Value::Null));
+    let (status, one) = rig.get("/v1/entitlements/grant0-1-2").await;
+    assert_eq!((status, &one["member_of"], &one["state"]), (200, &json!("role:admin"), &json!("active")));
+    let (status, none) = rig.get("/v1/entitlements/grant0-1-9").await;
+    assert_eq!((status, code(&none)), (404, "unknown_entitlement"));
     let (status, _) = rig.post("hr", json!({"kind": "withdraw", "entitlement": member["id"]})).await;
     assert_eq!(status, 200);
+    let (_, ended) = rig.get("/v1/entitlements/grant0-1-2").await;
+    assert_eq!((&ended["state"], &ended["ended_by"]), (&json!("ended"), &json!("grant0-1-3")));
     let (_, list) = rig.get("/v1/entitlements").await;
     assert_eq!(list["entitlements"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn over_its_budget_an_emitter_hears_429_and_a_kill_passes_all_the_same() {
+    let rig = rig();
+    let revoke = |n: u32| json!({"kind": "revoke", "target": format!("token:https://idp.example#t{n}"), "idempotency_key": format!("k{n}")});
+    let bulk = json!({"directives": (0..6).map(revoke).collect::<Vec<_>>()});
+    let (status, first) = rig.post("bulk", bulk.clone()).await;
+    let states: Vec<_> =
+        first["results"].as_array().unwrap().iter().map(|line| line["state"].clone()).collect();
+    assert_eq!((status, states.iter().filter(|state| **state == "accepted").count()), (200, 4));
+    assert_eq!(first["results"][5]["code"], "quota");
+    // What was ordered costs nothing when it is repeated; the rest still has to wait.
+    let (status, again) = rig.post("bulk", bulk).await;
+    assert_eq!(
+        (status, &again["results"][3]["existing"], &again["results"][4]["code"]),
+        (200, &json!(true), &json!("quota"))
+    );
+    let (status, over) = rig.post("bulk", json!({"directives": [revoke(8), revoke(9)]})).await;
+    assert_eq!((status, code(&over)), (429, "quota"));
+    let request = Request::post("/v1/directives")
+        .header("authorization", "Bearer bulk-token")
+        .header("content-type", "application/json")
+        .body(Body::from(revoke(7).to_string()))
+        .unwrap();
+    let response = rig.router.clone().oneshot(request).await.unwrap();
+    let wait: u32 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert_eq!(response.status().as_u16(), 429);
+    assert!((1..=61).contains(&wait), "{wait}");
+    let (status, _) = rig.post("bulk", json!({"kind": "kill", "target": "client:c"})).await;
+    assert_eq!(status, 200, "its budget for what must not wait is another one");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use axum::extract::{Extension, Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use rescind_core::change::{Directive, Origin};
+use rescind_core::controller::refusal::Refusal;
 use rescind_core::controller::sequencer::Outcome;
 use rescind_core::ids::{EmitterId, IdempotencyKey};
 use rescind_core::time::UnixMs;
@@ -178,6 +179,7 @@ struct Probe {
         (status = 413, description = "more than 16 MiB", body = ErrorBody),
         (status = 415, description = "no JSON", body = ErrorBody),
         (status = 422, description = "it means nothing here; the message says what to do", body = ErrorBody),
+        (status = 429, description = "over the emitter's budget: nothing was ordered; `Retry-After` says when to repeat", body = ErrorBody),
         (status = 503, description = "busy, not_ready, deposed or log_full: nothing was ordered", body = ErrorBody),
         (status = 504, description = "indeterminate: repeat with the same key", body = ErrorBody),
     ),
@@ -247,13 +249,16 @@ async fn bulk(api: &Api, caller: Caller, headers: &HeaderMap, bytes: &[u8]) -> R
             Err(error) => results.push(Some(not_accepted(&error))),
         }
     }
-    let mut answers = if directives.is_empty() {
+    let answers = if directives.is_empty() {
         Vec::new()
     } else {
         let answers = api.door.submit(directives, caller.rights, "http").await?;
         answers.ok_or_else(ApiError::indeterminate)?
+    };
+    if let Some(refusal) = all_over_budget(&answers, results.len()) {
+        return Err(ApiError::from(refusal));
     }
-    .into_iter();
+    let mut answers = answers.into_iter();
     let results = results.into_iter().map(|result| {
         result.unwrap_or_else(|| match answers.next().as_ref().map(accepted) {
             Some(Ok(body)) => ResultBody::Accepted(body),
@@ -262,6 +267,15 @@ async fn bulk(api: &Api, caller: Caller, headers: &HeaderMap, bytes: &[u8]) -> R
         })
     });
     Ok(Json(ResultsBody { results: results.collect() }).into_response())
+}
+
+/// A bulk of which nothing passed is refused as one directive is, with the time to wait.
+fn all_over_budget(answers: &[Answered], asked: usize) -> Option<&Refusal> {
+    let over = answers.iter().filter_map(|answered| match &answered.outcome {
+        Outcome::Refused(refusal @ Refusal::Quota { .. }) => Some(refusal),
+        Outcome::Refused(_) | Outcome::Accepted { .. } | Outcome::Indeterminate { .. } => None,
+    });
+    if over.clone().count() == asked { over.last() } else { None }
 }
 
 fn header_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {

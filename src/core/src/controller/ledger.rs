@@ -267,7 +267,10 @@ impl Ledger {
     fn next_fence(&self) -> Option<BootNs> {
         let mut fences = self.tracked.iter().map(|tracked| self.fence_at(Some(tracked.accepted_at)));
         // In order of acceptance. Past fences were evaluated; what they could decide is decided.
-        fences.find(|at| *at > self.evaluated_at)
+        let next = fences.find(|at| *at > self.evaluated_at);
+        // The end of the time in which nobody knows who was granted what decides for all of them at once.
+        let blind = Some(self.blind_until()).filter(|at| *at > self.evaluated_at);
+        next.into_iter().chain(blind).min()
     }
 
     /// Next change that became enforced.

@@ -51,6 +51,24 @@ fn denies_are_fed_before_a_bulk_load_and_each_in_small_steps() {
 }
 
 #[test]
+fn a_kill_goes_before_a_burst_of_revocations_and_past_its_limit_and_a_bulk_of_kills_does_not() {
+    let (mut batches, metrics) = (Batches::default(), ControllerMetrics::new());
+    let _bulk = open(&mut batches, 10_000, Lane::Deny, 9);
+    let mut inside = 0;
+    while batches.can_feed() {
+        inside += batches.feed(BootNs(0), &metrics).len();
+    }
+    assert_eq!(inside, LANE_MAX, "the lane is full");
+    let _kill = open(&mut batches, 1, Lane::Deny, 9);
+    assert!(batches.can_feed());
+    let fed = batches.feed(BootNs(0), &metrics);
+    assert_eq!(fed.len(), 1, "only the kill");
+    assert_eq!(number_of(fed[0].0), 2);
+    let _many = open(&mut batches, URGENT_BATCH_MAX + 1, Lane::Deny, 9);
+    assert!(!batches.can_feed(), "a bulk waits, whatever it asks");
+}
+
+#[test]
 fn answers_come_back_as_a_whole_and_in_order() {
     let (mut batches, metrics) = (Batches::default(), ControllerMetrics::new());
     let mut answer = open(&mut batches, 3, Lane::Deny, 9);

@@ -174,6 +174,20 @@ fn after_a_start_nothing_is_claimed_before_old_leases_have_ended() {
 }
 
 #[test]
+fn the_ledger_wakes_when_the_time_in_which_nobody_knows_ends() {
+    let mut ledger = Ledger::new(LedgerConfig { lease: Duration::from_secs(5) }, ms(100_000));
+    ledger.expect(agent(1), ServiceName::new("payments").unwrap(), LastKnown::Strict);
+    ledger.track(id(9), at(9), ms(100_005));
+    ledger.handle_report(ms(100_010), report(1, 1, 1, 9));
+    ledger.handle_timeout(ms(100_300));
+    assert_eq!(ledger.poll_output(), None, "blind");
+    let wake = ledger.poll_timeout().unwrap();
+    assert!(wake <= ledger.blind_until(), "{wake:?}");
+    ledger.handle_timeout(ledger.blind_until());
+    assert_eq!(ledger.poll_output().map(|enforced| enforced.id), Some(id(9)));
+}
+
+#[test]
 fn what_is_known_of_earlier_runs_decides_about_agents_that_are_not_heard() {
     let cases = [
         (LastKnown::NeverGranted, BoardState::Enforced, Some(Status::NotStarted)),
