@@ -119,7 +119,9 @@ impl Overlay {
                     self.is_dirty = true;
                 }
             }
-            ChangeBody::Grant(_)
+            // What is forgotten was in the prefix, and so is in neither.
+            ChangeBody::Forget { .. }
+            | ChangeBody::Grant(_)
             | ChangeBody::Withdraw { .. }
             | ChangeBody::Epoch(_)
             | ChangeBody::Skipped => {}
