@@ -139,6 +139,15 @@ impl fmt::Debug for EmitterConfig {
     }
 }
 
+/// Copies of snapshots outside the bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveOptions {
+    /// Their folder.
+    pub dir: PathBuf,
+    /// Every so many snapshots one is copied; at least 1.
+    pub every: u64,
+}
+
 /// A checked configuration with everything that its files hold.
 #[derive(Clone)]
 pub struct ControllerConfig {
@@ -172,6 +181,8 @@ pub struct ControllerConfig {
     pub snapshot_every: u64,
     /// Newest snapshots that are kept in the bucket; at least 2, so that an agent in mid-transfer can finish.
     pub snapshot_keep: usize,
+    /// Copies of snapshots outside the bus; `None`: none.
+    pub snapshot_archive: Option<ArchiveOptions>,
     /// How long records are needed, by issuer.
     pub retention: Retention,
 }

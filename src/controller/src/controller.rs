@@ -21,7 +21,7 @@ use rescind_core::key::KeyHasher;
 use rescind_core::position::{Heads, Lane, Revision};
 use rescind_telemetry::ControllerMetrics;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -399,7 +399,9 @@ impl Ground {
 
     fn start_doors(&self, feeds: Feeds, door: &Door, engine: &EngineHandle, tasks: &mut Tasks) -> DirectDoor {
         let stop = || tasks.doors.clone();
+        let poisoned = Arc::new(Notify::new());
         let (agents, queues) = Agents::new(AgentsParts {
+            poisoned: Arc::clone(&poisoned),
             trust: Arc::clone(&self.identity.trust),
             engine: engine.clone(),
             roster: Arc::clone(&self.roster),
@@ -415,6 +417,8 @@ impl Ground {
             heads: engine.heads(),
             every: self.config.snapshot_every,
             keep: self.config.snapshot_keep,
+            archive: self.config.snapshot_archive.clone(),
+            poisoned,
             metrics: Arc::clone(&self.metrics),
         });
         let rights: BTreeMap<_, _> =

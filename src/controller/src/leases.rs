@@ -10,7 +10,7 @@ use rescind_core::ids::{AgentId, InstanceId};
 use rescind_core::lease::LeaseRequest;
 use rescind_core::report::Report;
 use rescind_telemetry::ControllerMetrics;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
@@ -27,6 +27,9 @@ const DIRECT_REPORTS_MAX: usize = 8192;
 /// Pause before what reports changed in the roster is written.
 const SAVE_PAUSE: Duration = Duration::from_millis(500);
 
+/// What the fault of an agent that cannot read a change begins with.
+const POISON: &str = "poison";
+
 /// What it takes.
 #[derive(Debug)]
 pub(crate) struct AgentsParts {
@@ -34,6 +37,8 @@ pub(crate) struct AgentsParts {
     pub(crate) engine: EngineHandle,
     pub(crate) roster: Arc<Roster>,
     pub(crate) metrics: Arc<ControllerMetrics>,
+    /// Told where an agent is stuck before a change that it cannot read.
+    pub(crate) poisoned: Arc<Notify>,
 }
 
 /// Cheap to clone.
@@ -43,6 +48,7 @@ pub(crate) struct Agents {
     engine: EngineHandle,
     roster: Arc<Roster>,
     metrics: Arc<ControllerMetrics>,
+    poisoned: Arc<Notify>,
     firsts: mpsc::Sender<First>,
     direct_reports: mpsc::Sender<Report>,
 }
@@ -58,10 +64,11 @@ type First = (LeaseRequest, LeaseReply);
 
 impl Agents {
     pub(crate) fn new(parts: AgentsParts) -> (Self, AgentQueues) {
-        let AgentsParts { trust, engine, roster, metrics } = parts;
+        let AgentsParts { trust, engine, roster, metrics, poisoned } = parts;
         let (firsts_in, firsts) = mpsc::channel(FIRSTS_MAX);
         let (reports_in, direct_reports) = mpsc::channel(DIRECT_REPORTS_MAX);
-        let agents = Self { trust, engine, roster, metrics, firsts: firsts_in, direct_reports: reports_in };
+        let agents =
+            Self { trust, engine, roster, metrics, poisoned, firsts: firsts_in, direct_reports: reports_in };
         (agents, AgentQueues { firsts, direct_reports })
     }
 
@@ -238,6 +245,9 @@ impl Agents {
 
     fn note_report(&self, report: Report) -> bool {
         let is_unsaved = self.roster.note_report(&report);
+        if report.fault.starts_with(POISON) {
+            self.poisoned.notify_one();
+        }
         if !self.engine.report(report) {
             self.metrics.report("full");
         }

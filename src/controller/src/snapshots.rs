@@ -4,6 +4,7 @@
 //! the next one: the engine never stands still for it (cost: memory once more, about 600 bytes per record).
 //! The newest few are kept, so that an agent in mid-transfer can finish. A snapshot never makes anybody fresh.
 
+mod archive;
 mod build;
 mod chunks;
 
@@ -15,13 +16,15 @@ use rescind_bus::{BucketSettings, Bus, Incoming, Requests, Responder};
 use rescind_codec::{SnapshotRequest, decode_snapshot_request};
 use rescind_core::position::Heads;
 use rescind_telemetry::ControllerMetrics;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use self::archive::Archive;
 use self::build::{Built, Shadow};
 use self::chunks::{Chunks, Kept};
+use crate::config::ArchiveOptions;
 use crate::startup::Logs;
 use crate::writer::WriterIdentity;
 
@@ -48,6 +51,10 @@ pub(crate) struct SnapshotParts {
     pub(crate) every: u64,
     /// Newest snapshots that stay in the bucket.
     pub(crate) keep: usize,
+    /// Copies outside the bus.
+    pub(crate) archive: Option<ArchiveOptions>,
+    /// An agent cannot read a change: a snapshot past it heals it (L6).
+    pub(crate) poisoned: Arc<Notify>,
     pub(crate) metrics: Arc<ControllerMetrics>,
 }
 
@@ -63,6 +70,10 @@ pub(crate) struct Maker {
     /// Who waits for a manifest.
     waiting: Vec<Responder>,
     not_before: Instant,
+    /// Somebody is stuck before a change.
+    is_wanted: bool,
+    /// Snapshots of this run.
+    made: u64,
 }
 
 impl Maker {
@@ -78,6 +89,8 @@ impl Maker {
             build_started: now,
             waiting: Vec::new(),
             not_before: now,
+            is_wanted: false,
+            made: 0,
         }
     }
 
@@ -87,6 +100,7 @@ impl Maker {
         let room = Arc::new(Semaphore::new(ANSWERS_MAX));
         let mut answers = JoinSet::new();
         let mut heads = self.parts.heads.clone();
+        let poisoned = Arc::clone(&self.parts.poisoned);
         loop {
             self.build_if_due(&stop);
             let retry = self.not_before.saturating_duration_since(Instant::now());
@@ -101,6 +115,7 @@ impl Maker {
                     self.take(incoming, &room, &mut answers).await;
                 }
                 built = finished(&mut self.building) => self.take_built(built).await,
+                () = poisoned.notified() => self.is_wanted = true,
                 changed = heads.changed(), if self.building.is_none() => {
                     if changed.is_err() {
                         break;
@@ -123,6 +138,29 @@ impl Maker {
             Ok(kept) => self.kept = kept.into_iter().map(Arc::new).collect(),
             Err(reason) => tracing::warn!(reason, "earlier snapshots cannot be used"),
         }
+        if self.kept.is_empty() {
+            self.put_back().await;
+        }
+    }
+
+    async fn put_back(&mut self) {
+        let Some(options) = &self.parts.archive else { return };
+        let archive = Archive::new(options.dir.clone());
+        match archive.put_back(&self.chunks, &self.parts.identity.trust, &self.parts.logs).await {
+            Ok(Some(kept)) => {
+                tracing::info!(deny = %kept.heads.deny.position, grant = %kept.heads.grant.position,
+                    "put an archived snapshot back");
+                self.kept.push_front(Arc::new(kept));
+            }
+            Ok(None) => {}
+            Err(reason) => tracing::warn!(reason, "no archived snapshot was put back"),
+        }
+    }
+
+    /// Where the next snapshot is copied to, if it is its turn.
+    fn archive(&self) -> Option<Archive> {
+        let options = self.parts.archive.as_ref()?;
+        self.made.is_multiple_of(options.every).then(|| Archive::new(options.dir.clone()))
     }
 
     fn revisions_behind(&self) -> u64 {
@@ -141,13 +179,19 @@ impl Maker {
         let may = Instant::now() >= self.not_before;
         let is_due = may && self.parts.every > 0 && behind >= self.parts.every;
         // Whoever waits has none at all, unless the last attempt failed: then they were told.
-        let is_wanted = may && !self.waiting.is_empty() && behind > 0;
+        let is_wanted = may && behind > 0 && (!self.waiting.is_empty() || self.is_wanted);
         if is_due || is_wanted {
+            self.is_wanted = false;
             let heads = *self.parts.heads.borrow();
             let shadow = self.shadow.take();
             self.build_started = Instant::now();
-            self.building =
-                Some(build::start(&self.parts, Arc::clone(&self.chunks), shadow, heads, stop.clone()));
+            self.building = Some(build::start(
+                &self.parts,
+                Arc::clone(&self.chunks),
+                (shadow, self.archive()),
+                heads,
+                stop.clone(),
+            ));
         }
     }
 
@@ -156,6 +200,7 @@ impl Maker {
         let took = self.build_started.elapsed();
         match built {
             Ok(Built { kept, shadow }) => {
+                self.made = self.made.saturating_add(1);
                 self.parts.metrics.snapshot("made", took);
                 tracing::info!(deny = %kept.heads.deny.position, grant = %kept.heads.grant.position,
                     items = kept.items, chunks = kept.listing.len(), took_ms = took.as_millis(), "made a snapshot");

@@ -11,6 +11,8 @@
 mod accept;
 #[path = "server/agents.rs"]
 mod agents;
+#[path = "server/archive.rs"]
+mod archive;
 #[path = "server/direct.rs"]
 mod direct;
 #[path = "server/faults.rs"]

@@ -19,8 +19,8 @@ use toml::Table;
 
 use super::table::{Mistakes, Section};
 use super::{
-    ConfigError, ControllerConfig, DirectOptions, EmitterConfig, NatsOptions, SNAPSHOT_EVERY_DEFAULT,
-    SNAPSHOT_KEEP_DEFAULT, StreamOptions,
+    ArchiveOptions, ConfigError, ControllerConfig, DirectOptions, EmitterConfig, NatsOptions,
+    SNAPSHOT_EVERY_DEFAULT, SNAPSHOT_KEEP_DEFAULT, StreamOptions,
 };
 use crate::clock;
 use crate::direct::{TlsMistake, load};
@@ -68,6 +68,7 @@ pub(super) fn check(table: Table, folder: &Path) -> Result<ControllerConfig, Con
     if !(2..=100).contains(&snapshot_keep) {
         m.add("snapshot_keep", "it must be from 2 to 100");
     }
+    let snapshot_archive = archive(&mut top, folder, m);
     let retention = retention(&mut top, m);
     let nats = nats(&mut top, folder, m);
     let stream = stream(&mut top, m);
@@ -103,6 +104,7 @@ pub(super) fn check(table: Table, folder: &Path) -> Result<ControllerConfig, Con
             direct,
             snapshot_every,
             snapshot_keep: usize::try_from(snapshot_keep).unwrap_or(2),
+            snapshot_archive,
             retention,
         }),
         _ => Err(ConfigError::Mistakes(mistakes.0)),
@@ -323,6 +325,21 @@ fn budget(section: &mut Section, m: &mut Mistakes) -> Option<Budget> {
     }
     let per_minute = per_minute?;
     Some(Budget { per_minute, burst: burst.unwrap_or(per_minute) })
+}
+
+fn archive(top: &mut Section, folder: &Path, m: &mut Mistakes) -> Option<ArchiveOptions> {
+    let dir = top.text("snapshot_archive_dir", m).map(|path| folder.join(path));
+    let every = top.number("snapshot_archive_every", m);
+    if every == Some(0) {
+        m.add(
+            "snapshot_archive_every",
+            "it must be at least 1; leave `snapshot_archive_dir` out for no copies",
+        );
+    }
+    if dir.is_none() && every.is_some() {
+        m.add("snapshot_archive_every", "it needs `snapshot_archive_dir`; give both or none");
+    }
+    Some(ArchiveOptions { dir: dir?, every: every.unwrap_or(1).max(1) })
 }
 
 /// Longest lifetime that can be declared: a year. What lives longer is as good as for ever.

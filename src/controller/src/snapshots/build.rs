@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::SnapshotParts;
+use super::archive::Archive;
 use super::chunks::{Chunks, Kept};
 use crate::clock;
 use crate::startup::{Folded, fold};
@@ -32,12 +33,20 @@ pub(super) struct Built {
 pub(super) fn start(
     parts: &SnapshotParts,
     chunks: Arc<Chunks>,
-    shadow: Option<Shadow>,
+    (shadow, archive): (Option<Shadow>, Option<Archive>),
     heads: Heads,
     stop: CancellationToken,
 ) -> JoinHandle<Result<Built, String>> {
     let parts = parts.clone();
-    tokio::spawn(async move { build(&parts, &chunks, shadow, heads, stop).await })
+    tokio::spawn(async move {
+        let built = build(&parts, &chunks, shadow, heads, stop).await?;
+        if let Some(archive) = archive
+            && let Err(reason) = archive.store(&chunks, &built.kept).await
+        {
+            tracing::warn!(reason, "the snapshot was not archived; the bucket has it");
+        }
+        Ok(built)
+    })
 }
 
 async fn build(

@@ -148,7 +148,7 @@ impl Chunks {
 }
 
 /// A manifest of ours whose heads stand in this log.
-fn check(build: &str, bytes: Bytes, trust: &TrustBundle, logs: &Logs) -> Option<Kept> {
+pub(super) fn check(build: &str, bytes: Bytes, trust: &TrustBundle, logs: &Logs) -> Option<Kept> {
     let (manifest, id) = decode_manifest(&bytes, trust).ok()?;
     for lane in LANES {
         let head = manifest.heads.get(lane)?;

@@ -269,6 +269,10 @@ impl<'a> FakeAgent<'a> {
     }
 
     pub(crate) async fn report(&mut self, applied: Heads) {
+        self.report_fault(applied, "").await;
+    }
+
+    pub(crate) async fn report_fault(&mut self, applied: Heads, fault: &str) {
         self.sequence += 1;
         let report = Report {
             agent: self.id.clone(),
@@ -281,7 +285,7 @@ impl<'a> FakeAgent<'a> {
             freshness: Freshness::Fresh,
             stale_policy: "strict(2s)".into(),
             target_kinds: 0x1ff,
-            fault: "".into(),
+            fault: fault.into(),
             version: "0.1.0".into(),
             at: UnixMs(1),
             first_deny_at: None,
