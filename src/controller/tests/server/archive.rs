@@ -22,7 +22,9 @@ fn archived(realm: &Realm) -> Vec<PathBuf> {
 async fn restore(realm: &Realm, bus: &Bus) -> (ManifestId, Position, View) {
     let subject = bus.subjects().snapshot();
     let ask = async |request| {
-        bus.request(&subject, Bytes::from(encode_snapshot_request(&request)), SOON).await.unwrap()
+        let bytes = Bytes::from(encode_snapshot_request(&request));
+        // As an agent does: it asks again, for instance where the server does not know the new controller yet.
+        until("an answer", || async { bus.request(&subject, bytes.clone(), SOON).await.ok() }).await
     };
     let bytes = ask(SnapshotRequest::Manifest).await;
     let (manifest, id) = decode_manifest(&bytes, &realm.trust).unwrap();
