@@ -13,6 +13,7 @@ mod command;
 mod deep;
 mod menu;
 mod nats;
+mod seeded;
 mod workspace;
 
 use std::process::ExitCode;

@@ -34,6 +34,8 @@ cargo xtask <command>
   torture [--runs N] [--seed S]  kills and damages the stores of agents and controllers, 200 times without --runs
   sim [--seeds N] [--seed S] [--agents N] [--trace] [--json]
                                many agents and controllers in virtual time, with faults from seeds
+  seeded [--json]              breaks rules of the core on purpose, one at a time, and writes into
+                               docs/testing.md what found each; fails where nothing did
   help                         this text
 
 A nats-server is looked for on PATH and else installed into target/nats; RESCIND_NATS_SERVER names another.";
@@ -62,6 +64,8 @@ pub(crate) enum Choice {
     Torture(Vec<String>),
     /// Run simulated seeds; options for the simulator.
     Sim(Vec<String>),
+    /// Hunt seeded bugs; its options.
+    Seeded(Vec<String>),
     /// Run benchmarks; names and options for the bench binary.
     Bench(Vec<String>),
     /// A check that takes too long, or needs too much, for every merge.
@@ -84,6 +88,7 @@ pub(crate) fn choose(words: &[&str]) -> Result<Choice, String> {
         ("test", _) => Ok(Choice::Test(owned())),
         ("bench", _) => Ok(Choice::Bench(owned())),
         ("sim", _) => Ok(Choice::Sim(owned())),
+        ("seeded", _) => Ok(Choice::Seeded(owned())),
         ("torture", _) => Ok(Choice::Torture(owned())),
         ("model", _) => Ok(Choice::Deep(Deep::Model, owned())),
         ("loom", []) => Ok(Choice::Deep(Deep::Loom, Vec::new())),
@@ -119,6 +124,7 @@ pub(crate) fn perform(choice: Choice) -> Result<(), String> {
         Choice::Bench(names) => bench(&workspace, &names),
         Choice::Torture(options) => torture(&workspace, &options),
         Choice::Sim(options) => sim(&workspace, &options),
+        Choice::Seeded(options) => crate::seeded::hunt(&workspace, &options),
         Choice::Deep(check, options) => deep::perform(check, &workspace, &options),
     }
 }

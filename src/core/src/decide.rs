@@ -24,6 +24,7 @@ use crate::lease::Lease;
 use crate::position::Heads;
 use crate::record::RecordKind;
 use crate::report::Freshness;
+use crate::seeded::{self, Bug};
 use crate::target::TargetKind;
 use crate::time::{BootNs, UnixS};
 use crate::view::View;
@@ -132,7 +133,8 @@ pub fn decide(
     let now = clock();
     let fresh_until = policy.fresh_until(&lease);
     let fresh = now < fresh_until;
-    let reason = if !fresh && !policy.serves_at(&lease, now) {
+    let serves = policy.serves_at(&lease, now) || seeded::active(Bug::StaleStillServed);
+    let reason = if !fresh && !serves {
         Some(Reason::StaleStrict)
     } else if let Some(fault) = time_fault(query.bearer, &lease, now) {
         Some(Reason::Token(fault))
@@ -155,9 +157,13 @@ pub fn decide(
     }
 }
 
+fn latest(lease: &Lease, now: BootNs) -> crate::time::UnixMs {
+    if seeded::active(Bug::ExpiryOnEarliest) { lease.earliest(now) } else { lease.latest(now) }
+}
+
 /// INVARIANT (S15): `exp` against the latest, `nbf` against the earliest time that the controller can have.
 fn time_fault(bearer: &Bearer, lease: &Lease, now: BootNs) -> Option<TokenFault> {
-    if bearer.expires_at().start_ms() <= lease.latest(now) {
+    if bearer.expires_at().start_ms() <= latest(lease, now) && !seeded::active(Bug::ExpiryNotChecked) {
         return Some(TokenFault::Expired);
     }
     let too_early = |from: UnixS| from.start_ms() > lease.earliest(now).plus(bearer.leeway());
@@ -207,6 +213,9 @@ impl Matches {
         let bearer = query.bearer;
         let issued_at = bearer.issued_at();
         for (kind, key) in bearer.keys() {
+            if kind == T::Session && seeded::active(Bug::SessionNotMatched) {
+                continue;
+            }
             self.tombstone(view, kind, key);
             self.standing(view, kind, key, issued_at);
         }
@@ -232,7 +241,9 @@ impl Matches {
     /// INVARIANT (D1): every record on every key counts; the reason is the first, the effect is the union.
     #[inline]
     fn standing(&mut self, view: &View, kind: TargetKind, key: Key, issued_at: Option<UnixS>) {
-        for standing in view.standing(kind, key) {
+        let all = view.standing(kind, key);
+        let from = if seeded::active(Bug::CutoffNewestWins) { all.len().saturating_sub(1) } else { 0 };
+        for standing in all.iter().skip(from) {
             let cut = standing.cuts(issued_at);
             if cut {
                 self.highest_cutoff = self.highest_cutoff.max(standing.cutoff);

@@ -25,6 +25,7 @@ use crate::entitlement::{Entitlement, Holder, Right};
 use crate::ids::RecordId;
 use crate::key::{Key, KeyHasher};
 use crate::record::{Record, RecordKind, RecordState};
+use crate::seeded::{self, Bug};
 use crate::snapshot::SnapshotItem;
 use crate::target::{TARGET_KINDS, Target, TargetKind};
 use crate::time::UnixS;
@@ -298,8 +299,9 @@ impl View {
             return Err(FoldError::Ended(id));
         }
         // INVARIANT (D3): a disable's own cutoff outlives it; (D4): a hold leaves one only where the lift says so.
-        let residual = standing.cutoff.max(cutoff);
-        let rest = list.without(id);
+        let forgets = seeded::active(Bug::ReinstateResurrects) && standing.kind == RecordKind::Disable;
+        let residual = if forgets { None } else { standing.cutoff.max(cutoff) };
+        let rest = if seeded::active(Bug::LiftByTarget) { StandingList::default() } else { list.without(id) };
         self.digest.remove(standing.digest(target));
         let rest = match residual {
             Some(cutoff) => {
@@ -365,6 +367,7 @@ impl View {
         let key = self.hasher.holder(holder);
         let set = self.holders.get(key).ok_or(FoldError::Unknown(id))?;
         let rest = set.without(id).ok_or(FoldError::Unknown(id))?;
+        let rest = if seeded::active(Bug::WithdrawForgotten) { set.clone() } else { rest };
         let before = if rest.is_empty() { self.holders.remove(key) } else { self.holders.insert(key, rest) };
         undo.note(|| Place::Holder(key, before));
         self.entitlements = self.entitlements.saturating_sub(1);

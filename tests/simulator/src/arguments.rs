@@ -11,6 +11,9 @@ pub(crate) struct Arguments {
     pub(crate) trace: bool,
     pub(crate) json: bool,
     pub(crate) broken_max: usize,
+    /// Break one rule after the other and see which seed finds it.
+    #[cfg(feature = "seeded-bugs")]
+    pub(crate) bugs: bool,
 }
 
 const USAGE: &str =
@@ -25,6 +28,8 @@ impl Arguments {
             trace: false,
             json: false,
             broken_max: 1,
+            #[cfg(feature = "seeded-bugs")]
+            bugs: false,
         };
         let mut words = words.iter();
         while let Some(word) = words.next() {
@@ -43,6 +48,8 @@ impl Arguments {
                 "--storm" => arguments.options.storm_s = number()?.max(1),
                 "--trace" => arguments.trace = true,
                 "--json" => arguments.json = true,
+                #[cfg(feature = "seeded-bugs")]
+                "--bugs" => arguments.bugs = true,
                 "--keep-going" => arguments.broken_max = usize::MAX,
                 _ => return Err(format!("there is no `{word}`; {USAGE}")),
             }

@@ -8,6 +8,8 @@
 #![expect(clippy::cast_precision_loss, reason = "a rate for people")]
 
 mod arguments;
+#[cfg(feature = "seeded-bugs")]
+mod bugs;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -40,6 +42,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    #[cfg(feature = "seeded-bugs")]
+    if arguments.bugs {
+        return bugs::hunt(&arguments);
+    }
     let started = Instant::now();
     let mut sums = Sums::default();
     for seed in arguments.seeds() {

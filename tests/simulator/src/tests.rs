@@ -61,3 +61,16 @@ fn two_thousand_agents_fit_into_one_thread() {
     let outcome = passes(3, &options);
     assert!(outcome.accepted > 5 && outcome.steps > 100_000, "{} steps", outcome.steps);
 }
+
+/// `cargo xtask seeded` writes the table; this says when it was not run, or when nothing found a bug.
+#[test]
+fn every_seeded_bug_is_found_by_some_layer() {
+    let page = include_str!("../../../docs/testing.md");
+    assert!(rescind_core::seeded::Bug::ALL.len() >= 30);
+    for bug in rescind_core::seeded::Bug::ALL {
+        let cell = format!("| `{}` |", bug.name());
+        let row = page.lines().find(|line| line.starts_with(&cell));
+        let row = row.unwrap_or_else(|| panic!("`{}` is not in docs/testing.md", bug.name()));
+        assert!(row.contains("simulator: ") || row.contains("unit tests"), "nothing finds it: {row}");
+    }
+}

@@ -10,6 +10,8 @@ fn every_entry_of_the_menu_is_understood() {
     assert_eq!(choose(&["codegen"]), Ok(Choice::Codegen { check: false }));
     assert_eq!(choose(&["codegen", "--check"]), Ok(Choice::Codegen { check: true }));
     assert_eq!(choose(&["bench", "decide"]), Ok(Choice::Bench(vec!["decide".to_owned()])));
+    assert_eq!(choose(&["sim", "--seed", "7"]), Ok(Choice::Sim(vec!["--seed".to_owned(), "7".to_owned()])));
+    assert_eq!(choose(&["seeded", "--json"]), Ok(Choice::Seeded(vec!["--json".to_owned()])));
     let torture = Choice::Torture(vec!["--runs".to_owned(), "9".to_owned()]);
     assert_eq!(choose(&["torture", "--runs", "9"]), Ok(torture));
     let deep = |check, options: &[&str]| {
@@ -33,8 +35,10 @@ fn what_is_not_understood_is_named_with_a_way_out() {
 
 #[test]
 fn the_help_names_every_command() {
-    for name in ["demo", "test", "ci", "codegen", "bench", "model", "loom", "miri", "fuzz", "mutants", "help"]
-    {
+    for name in [
+        "demo", "test", "ci", "codegen", "bench", "sim", "seeded", "model", "loom", "miri", "fuzz",
+        "mutants", "help",
+    ] {
         let listed = HELP.lines().any(|line| line.split_whitespace().next() == Some(name));
         assert!(listed, "`{name}` is missing in the help");
     }

@@ -199,3 +199,24 @@ fn each_rule_finds_what_breaks_it() {
     ];
     assert_eq!(broken, expected, "{broken:#?}");
 }
+
+/// Seeded bugs are in no program that ships: the feature is asked for by the simulator alone, on request.
+#[test]
+fn seeded_bugs_are_built_only_on_request() {
+    for one in crates() {
+        let manifest = root_manifest(&one);
+        let uses: Vec<&str> = manifest.lines().filter(|line| line.contains("seeded-bugs")).collect();
+        let expected: &[&str] = match one.name.as_str() {
+            "rescind-core" => &["seeded-bugs = []"],
+            "rescind-simulator" => &["seeded-bugs = [\"rescind-core/seeded-bugs\"]"],
+            _ => &[],
+        };
+        assert_eq!(uses, expected, "`{}`", one.name);
+        let is_default = manifest.lines().any(|line| line.starts_with("default = "));
+        assert!(expected.is_empty() || !is_default, "`{}` must have no default features", one.name);
+    }
+}
+
+fn root_manifest(one: &Crate) -> String {
+    std::fs::read_to_string(super::root().join(&one.folder).join("Cargo.toml")).unwrap()
+}

@@ -9,6 +9,7 @@ use super::{AgentMachine, Frozen};
 use crate::entry::{Entry, Tick};
 use crate::ids::ChainId;
 use crate::position::{Epoch, Heads, LANES, Lane, Position, Revision};
+use crate::seeded::{self, Bug};
 use crate::time::BootNs;
 
 /// Spread of what agents hand back: many hold the same entries, and the first to come suffice.
@@ -63,7 +64,9 @@ impl AgentMachine {
     /// Whether a tick counts: of this chain, of no earlier epoch than was heard of, and after its fences. A later
     /// epoch is a gap to be filled and no fault: the lease that is held proved what it proved.
     pub(super) fn is_current(&mut self, tick: &Tick) -> bool {
-        if !self.is_our_chain(&tick.chain) || Some(tick.epoch) < self.epoch {
+        if !self.is_our_chain(&tick.chain)
+            || (Some(tick.epoch) < self.epoch && !seeded::active(Bug::AcceptOldEpoch))
+        {
             return false;
         }
         // INVARIANT (S1, S13): before the fences of an epoch stand in every lane, a deposed writer may still get

@@ -9,6 +9,7 @@ use super::{AgentMachine, Frozen};
 use crate::change::{Change, ChangeBody};
 use crate::entry::{ChainedEntry, Tick};
 use crate::position::{Head, Heads, LANES, Lane, Revision};
+use crate::seeded::{self, Bug};
 
 /// A tick compared with what is applied, over all lanes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,7 @@ impl AgentMachine {
         }
         let epoch = entry.entry.epoch;
         self.note_epoch(epoch);
-        if source == Source::Live && Some(epoch) < self.epoch {
+        if source == Source::Live && Some(epoch) < self.epoch && !seeded::active(Bug::StragglerTaken) {
             // A deposed writer's. What of it is history comes when it is asked for.
             return;
         }
@@ -166,6 +167,9 @@ impl AgentMachine {
         feed.poison = Some((at, reason.clone()));
         if is_news {
             self.put_fault(AgentFault::Poison { lane, at, reason });
+            if seeded::active(Bug::PoisonIgnored) {
+                return;
+            }
             self.fail_closed();
         }
     }
@@ -228,7 +232,11 @@ impl AgentMachine {
         match (deny, grant) {
             (Against::Fork(at), _) => self.freeze(Frozen::Fork(Lane::Deny, at)),
             (_, Against::Fork(at)) => self.freeze(Frozen::Fork(Lane::Grant(0), at)),
-            (Against::At, Against::At) if self.view.digest() != tick.digest => self.freeze(Frozen::Digest),
+            (Against::At, Against::At)
+                if self.view.digest() != tick.digest && !seeded::active(Bug::DigestNotCompared) =>
+            {
+                self.freeze(Frozen::Digest);
+            }
             (Against::Behind, _) | (_, Against::Behind) => return Judged::Behind,
             (Against::Forgotten, _) | (_, Against::Forgotten) => return Judged::Forgotten,
             (Against::At | Against::Past, Against::At | Against::Past) => return Judged::Holds,
@@ -248,11 +256,16 @@ impl AgentMachine {
                 return;
             }
             // A deposed controller's: a later epoch was heard of meanwhile.
-            if Some(granted.tick.epoch) < self.epoch {
+            if Some(granted.tick.epoch) < self.epoch && !seeded::active(Bug::AcceptOldEpoch) {
                 continue;
             }
             match self.judge(&granted.tick) {
                 Judged::Holds => {
+                    if self.keeper.install(&granted) {
+                        self.outbox.publish = true;
+                    }
+                }
+                Judged::Behind if seeded::active(Bug::InstallWithoutHead) => {
                     if self.keeper.install(&granted) {
                         self.outbox.publish = true;
                     }

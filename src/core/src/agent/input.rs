@@ -9,6 +9,7 @@ use super::{AgentMachine, Feed, Frozen, Link, RANGE_UNREADABLE_MAX, RangeFailure
 use crate::entry::{ChainedEntry, Tick};
 use crate::lease::{LeaseGrant, LeaseRequest, Nonce};
 use crate::position::{Heads, Lane};
+use crate::seeded::{self, Bug};
 use crate::snapshot::Manifest;
 use crate::time::{BootNs, UnixMs};
 use crate::view::View;
@@ -30,6 +31,10 @@ impl AgentMachine {
         if self.is_current(tick) {
             self.note_heads(&tick.heads);
             self.judge(tick);
+            if seeded::active(Bug::HeartbeatMakesFresh) {
+                self.keeper.renew_at(now);
+                self.outbox.publish = true;
+            }
         }
         self.run(now);
     }
@@ -55,6 +60,10 @@ impl AgentMachine {
     pub fn handle_overflow(&mut self, now: BootNs) {
         self.observe(now);
         self.put_fault(AgentFault::Overflow);
+        if seeded::active(Bug::PendingOverflowSkips) {
+            self.deny.state.skip_missing();
+            self.outbox.publish = true;
+        }
         self.reporter.note_fault("overflow".into());
         let at = now.plus(self.jitter.up_to(PROMPT_JITTER));
         self.keeper.hurry(at);
@@ -209,8 +218,12 @@ impl AgentMachine {
         self.observe(now);
         self.put_fault(AgentFault::Clock(fault));
         self.reporter.note_fault(AgentFault::Clock(fault).to_string().into());
-        self.drop_lease();
-        self.keeper.forget_anchors();
+        if !seeded::active(Bug::LeaseSurvivesClockFault) {
+            self.drop_lease();
+        }
+        if !seeded::active(Bug::AnchorsSurviveClockFault) {
+            self.keeper.forget_anchors();
+        }
         self.keeper.hurry(now);
         self.run(now);
     }
@@ -241,7 +254,7 @@ impl AgentMachine {
         }
         for (feed, head) in [(&self.deny, manifest.heads.deny), (&self.grant, manifest.heads.grant)] {
             // INVARIANT (S5): never back, not to heal either.
-            if head.position < feed.state.applied().position {
+            if head.position < feed.state.applied().position && !seeded::active(Bug::SnapshotOlderAccepted) {
                 return Err(SnapshotRefusal::Older);
             }
             let same_place = head.position == feed.state.applied().position;

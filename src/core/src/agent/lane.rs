@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::entry::ChainedEntry;
 use crate::position::{EntryHash, Epoch, Head, Lane, Position, Revision};
+use crate::seeded::{self, Bug};
 
 /// Limit: entries past a gap that are kept. More are fetched again.
 pub(super) const PENDING_ENTRIES_MAX: usize = 256;
@@ -132,7 +133,8 @@ impl LaneState {
     /// history. A deposed writer's straggler looks the same on the live subject.
     fn believes(&self, pending: &Pending) -> bool {
         let epoch = pending.entry.entry.epoch;
-        epoch >= self.applied.position.epoch && (pending.vouched || epoch >= self.current)
+        seeded::active(Bug::StragglerTaken)
+            || epoch >= self.applied.position.epoch && (pending.vouched || epoch >= self.current)
     }
 
     /// Entries that are buffered, the nearest first.
@@ -236,19 +238,28 @@ impl LaneState {
 
     /// The next entry, where it is here and its dependency holds.
     pub(super) fn take_next(&mut self, deny: Position) -> Next {
-        let next = self.applied.position.revision.next();
+        let mut next = self.applied.position.revision.next();
+        if seeded::active(Bug::SkipGap)
+            && let Some(first) = self.pending.first_key_value()
+        {
+            next = *first.0;
+        }
         let Some(there) = self.pending.get(&next) else { return Next::None };
         if !self.believes(there) {
             return Next::None;
         }
         // INVARIANT (S4): a grant is inert until the denies that it was made after are applied.
-        if self.lane != Lane::Deny && there.entry.entry.deps > deny {
+        if self.lane != Lane::Deny && there.entry.entry.deps > deny && !seeded::active(Bug::GrantsIgnoreDeps)
+        {
             return Next::None;
         }
         let Some(Pending { entry, .. }) = self.pending.remove(&next) else { return Next::None };
         self.pending_changes = self.pending_changes.saturating_sub(entry.entry.changes.len());
         // INVARIANT (S3): only what continues the applied history by hash.
-        if entry.entry.prev_hash != self.applied.hash {
+        if entry.entry.prev_hash != self.applied.hash
+            && !seeded::active(Bug::SkipGap)
+            && !seeded::active(Bug::ForkTakesLatest)
+        {
             return Next::Fork(next);
         }
         match self.misfit(&entry) {
@@ -296,6 +307,11 @@ impl LaneState {
         self.applied = head;
         self.forget_pending();
         self.reset(head);
+    }
+
+    /// Only for [`Bug::PendingOverflowSkips`].
+    pub(super) fn skip_missing(&mut self) {
+        self.applied.position.revision = self.known.max(self.applied.position.revision);
     }
 
     /// Forgets what was heard and buffered: it belongs to another epoch or to a history that forked.

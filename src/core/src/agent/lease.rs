@@ -90,7 +90,9 @@ impl LeaseKeeper {
 
     /// An ask is put out; the next one goes if this one is not answered. True where the one before was not.
     pub(super) fn plan_repeat(&mut self, now: BootNs, jitter: &mut Jitter) -> bool {
-        self.ask_at = now.plus(jitter.around(self.length / REPEATS_PER_LEASE).max(ASK_PAUSE_MIN));
+        let pause =
+            if seeded::active(Bug::RenewOnlyOnce) { self.length } else { self.length / REPEATS_PER_LEASE };
+        self.ask_at = now.plus(jitter.around(pause).max(ASK_PAUSE_MIN));
         let is_repeat = self.unanswered > 0;
         self.unanswered = self.unanswered.saturating_add(1);
         is_repeat
@@ -106,7 +108,10 @@ impl LeaseKeeper {
 
     /// Redeems a nonce of ours, once; `None` for any other.
     pub(super) fn redeem(&mut self, now: BootNs, grant: LeaseGrant, jitter: &mut Jitter) -> Option<Granted> {
-        let place = self.outstanding.iter().position(|asked| asked.nonce == grant.nonce)?;
+        let newest =
+            seeded::active(Bug::NonceNotBound).then(|| self.outstanding.len().checked_sub(1)).flatten();
+        let place =
+            newest.or_else(|| self.outstanding.iter().position(|asked| asked.nonce == grant.nonce))?;
         let asked = self.outstanding.remove(place)?;
         self.unanswered = 0;
         let length = self.length.min(Duration::from_millis(u64::from(grant.tick.lease_ms)));
@@ -146,6 +151,13 @@ impl LeaseKeeper {
             self.lease = Some(lease);
         }
         longer
+    }
+
+    /// Only for [`Bug::HeartbeatMakesFresh`].
+    pub(super) const fn renew_at(&mut self, now: BootNs) {
+        if let Some(lease) = &mut self.lease {
+            lease.asked_at = now;
+        }
     }
 
     /// Drops the lease. True where there was one.

@@ -6,6 +6,7 @@ use super::repair::{GAP_GRACE, RANGE_DEADLINE, SNAPSHOT_DEADLINE};
 use super::reporter::PROMPT_JITTER;
 use super::{AgentMachine, LAG_SNAPSHOT_MIN};
 use crate::report::{Freshness, Report};
+use crate::seeded::{self, Bug};
 use crate::time::{BootNs, UnixMs};
 
 /// Spread of snapshot fetches, which a whole realm may begin at the same tick.
@@ -101,6 +102,14 @@ impl AgentMachine {
         self.outbox.snapshot |= self.snapshot.send(self.now, SNAPSHOT_DEADLINE);
     }
 
+    fn reported_heads(&self) -> crate::position::Heads {
+        let mut heads = self.heads();
+        if seeded::active(Bug::AckBeforePublish) {
+            heads.deny.position.revision.0 += self.lag(crate::position::Lane::Deny);
+        }
+        heads
+    }
+
     fn report_when_due(&mut self) {
         let freshness = self.freshness(self.now);
         if self.reporter.differs(freshness) {
@@ -123,8 +132,8 @@ impl AgentMachine {
             instance: self.config.instance,
             sequence: occasion.sequence,
             service: self.config.service.clone(),
-            applied: self.heads(),
-            durable: self.durable,
+            applied: self.reported_heads(),
+            durable: if seeded::active(Bug::DurableBeforeDisk) { self.heads() } else { self.durable },
             digest: self.view.digest(),
             freshness,
             stale_policy: self.config.stale_policy.clone(),

@@ -10,6 +10,7 @@ use super::Ticket;
 use super::ledger::Ledger;
 use crate::ids::{AgentId, InstanceId};
 use crate::lease::LeaseRequest;
+use crate::seeded::{self, Bug};
 
 /// Limit: requests that wait for a first report. The oldest is dropped, its agent asks again.
 pub const REQUESTS_HELD_MAX: usize = 4096;
@@ -38,7 +39,7 @@ impl LeaseGate {
         ticket: Ticket,
         request: LeaseRequest,
     ) -> Result<Option<(Ticket, LeaseRequest)>, Ticket> {
-        if ledger.has_heard(&request.agent, request.instance) {
+        if ledger.has_heard(&request.agent, request.instance) || seeded::active(Bug::GateOpen) {
             return Ok(Some((ticket, request)));
         }
         self.held.push_back((ticket, request));

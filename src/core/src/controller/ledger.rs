@@ -24,6 +24,7 @@ use crate::ids::{AgentId, InstanceId, RecordId, ServiceName};
 use crate::lease::{LEASE_MAX, RHO_PERMILLE};
 use crate::position::{Lane, Position};
 use crate::report::Report;
+use crate::seeded::{self, Bug};
 use crate::target::TargetKind;
 use crate::time::BootNs;
 
@@ -53,6 +54,9 @@ impl LedgerConfig {
     pub fn fence(&self) -> Duration {
         let nanos = u64::try_from(self.lease.min(LEASE_MAX).as_nanos()).unwrap_or(u64::MAX);
         let stretch = |nanos: u64| nanos.saturating_add((nanos / 1000 + 1).saturating_mul(RHO_PERMILLE));
+        if seeded::active(Bug::FenceIgnoresDrift) {
+            return Duration::from_nanos(nanos / 100 * 98);
+        }
         Duration::from_nanos(stretch(stretch(nanos))).saturating_add(DELTA)
     }
 }
@@ -220,6 +224,9 @@ impl Ledger {
     /// Until when boards cannot know all leases: those of the writer before this one.
     #[must_use]
     pub fn blind_until(&self) -> BootNs {
+        if seeded::active(Bug::BlindForgotten) {
+            return self.started_at;
+        }
         self.started_at.plus(self.fence)
     }
 

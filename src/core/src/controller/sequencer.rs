@@ -37,6 +37,7 @@ use crate::entry::Tick;
 use crate::ids::{ChainId, ControllerId, EmitterId, InstanceId, RecordId};
 use crate::lease::LeaseRequest;
 use crate::position::{EntryHash, Epoch, Head, Heads, LANES, Lane, Revision};
+use crate::seeded::{self, Bug};
 use crate::time::BootNs;
 
 /// Limit: directives that wait per lane: a few entries' worth, a second or two of work.
@@ -328,7 +329,7 @@ impl Sequencer {
             chain: self.config.chain.clone(),
             epoch: self.config.epoch,
             heads,
-            digest: self.digest,
+            digest: if seeded::active(Bug::TickOfOrdered) { self.registry.digest() } else { self.digest },
             lease_ms: u32::try_from(self.config.lease.as_millis()).unwrap_or(u32::MAX),
             controller_time: now.wall,
             nonce_root: [0; 32],
@@ -341,6 +342,10 @@ impl Sequencer {
         self.ticked_heads = heads;
         self.outputs
             .push_back(ControllerOutput::AppendTick { tick: tick.clone(), requests: requests.clone() });
+        if seeded::active(Bug::GrantBeforeAppend) {
+            let (tick, requests) = (tick.clone(), requests.clone());
+            self.outputs.push_back(ControllerOutput::Granted { tick, requests, appended_at: now.boot });
+        }
         self.tick = Some(TickInFlight { tick, requests });
     }
 

@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use crate::digest::{ItemDigest, ItemHasher};
 use crate::ids::RecordId;
 use crate::record::{Record, RecordKind};
+use crate::seeded::{self, Bug};
 use crate::target::Target;
 use crate::time::UnixS;
 
@@ -46,7 +47,11 @@ impl Standing {
     /// INVARIANT (D6): without an issue time it counts as issued at minus infinity.
     #[must_use]
     pub fn cuts(&self, issued_at: Option<UnixS>) -> bool {
-        self.cutoff.is_some_and(|cutoff| issued_at.is_none_or(|issued| issued <= cutoff))
+        self.cutoff.is_some_and(|cutoff| {
+            issued_at.is_none_or(|issued| {
+                issued < cutoff || (issued == cutoff && !seeded::active(Bug::BoundaryIatLess))
+            })
+        })
     }
 
     pub(super) fn digest(&self, target: &Target) -> ItemDigest {

@@ -7,6 +7,7 @@ use super::{ReportOutcome, SILENT_AFTER, Taken};
 use crate::ids::{AgentId, InstanceId, ServiceName};
 use crate::position::{Heads, LANES};
 use crate::report::Report;
+use crate::seeded::{self, Bug};
 use crate::target::TargetKind;
 use crate::time::BootNs;
 
@@ -115,6 +116,8 @@ impl InstanceEntry {
     pub(super) fn fence_at(&self, accepted_at: BootNs, started_at: BootNs, fence: Duration) -> BootNs {
         // Without a grant of ours: perhaps one of the writer before us, asked for before we started.
         let granted_at = self.granted_at.unwrap_or(started_at).max(started_at);
+        let fence = if seeded::active(Bug::NeverEnforced) { Duration::from_secs(3600) } else { fence };
+        let fence = if seeded::active(Bug::EnforcedWithoutFence) { Duration::ZERO } else { fence };
         granted_at.min(accepted_at.max(started_at)).plus(fence)
     }
 }

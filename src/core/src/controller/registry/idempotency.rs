@@ -9,6 +9,7 @@ use crate::entitlement::{Entitlement, Holder, Membership, Right, Window};
 use crate::ids::RecordId;
 use crate::key::{Key, KeyHasher};
 use crate::record::RecordKind;
+use crate::seeded::{self, Bug};
 use crate::target::Target;
 use crate::time::UnixS;
 
@@ -66,6 +67,7 @@ impl Idempotency {
 
     pub(super) fn seen(&self, origin: &Origin, ask: &Ask) -> Seen {
         match self.known.get(self.key(origin)) {
+            _ if seeded::active(Bug::IdempotencyForgotten) => Seen::Never,
             None => Seen::Never,
             Some(known) if known.print.is_asked_by(&print_of_ask(ask)) => Seen::Same(known.id),
             Some(known) => Seen::Other(known.id),

@@ -9,6 +9,7 @@ use crate::controller::registry::Checked;
 use crate::entry::{ENTRY_CHANGES_MAX, Entry};
 use crate::ids::RecordId;
 use crate::position::{Lane, Position, Revision};
+use crate::seeded::{self, Bug};
 
 /// Limit: changes of one entry of a grant lane. Why fewer than an entry holds: judging and answering them takes
 /// the one task that decides some microseconds each, and a kill that comes meanwhile waits.
@@ -62,6 +63,11 @@ impl Sequencer {
         if lane == Lane::Deny {
             self.add_forgets(&mut changes, &mut bytes, now);
         }
+        if seeded::active(Bug::AcceptBeforeCommit) {
+            for Waiter { ticket, id, existing } in core::mem::take(&mut self.slot_mut(lane).waiters) {
+                self.answer(ticket, Outcome::Accepted { id, position: id.position(), existing });
+            }
+        }
         if !changes.is_empty() {
             let delta = self.registry.digest().0.wrapping_sub(before.0);
             self.commit(lane, changes, reasons, delta, now);
@@ -103,7 +109,11 @@ impl Sequencer {
             changes,
             prev_hash: head.hash,
             // INVARIANT (S4): every deny that was accepted before this grant was ordered.
-            deps: if lane == Lane::Deny { Position::default() } else { self.deny.head.position },
+            deps: if lane == Lane::Deny || seeded::active(Bug::DepsForgotten) {
+                Position::default()
+            } else {
+                self.deny.head.position
+            },
             committed_at: now.wall,
             controller: self.config.controller.clone(),
             boot: self.config.boot,
