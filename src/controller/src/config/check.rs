@@ -56,18 +56,10 @@ pub(super) fn check(table: Table, folder: &Path) -> Result<ControllerConfig, Con
     let key = file(&mut top, "key_file", "secrets/controller.key", folder, m)
         .and_then(|text| m.take("key_file", SecretKey::parse(&text)));
     let data_dir = top.required("data_dir", "data/controller", m).map(|path| folder.join(path));
-    let default_issuer = top.text("default_issuer", m).and_then(|issuer| {
-        m.take("default_issuer", check_id("issuer", &issuer)).map(|()| issuer.into_boxed_str())
-    });
-    let lease = top.duration("lease", m).unwrap_or(LEASE_DEFAULT);
-    if !(LEASE_MIN..=LEASE_MAX).contains(&lease) {
-        m.add("lease", "it must be from 2s (critical) to 30s (relaxed)");
-    }
+    let default_issuer = default_issuer(&mut top, m);
+    let lease = lease(&mut top, m);
     let snapshot_every = top.number("snapshot_every", m).unwrap_or(SNAPSHOT_EVERY_DEFAULT);
-    let snapshot_keep = top.number("snapshot_keep", m).unwrap_or(SNAPSHOT_KEEP_DEFAULT);
-    if !(2..=100).contains(&snapshot_keep) {
-        m.add("snapshot_keep", "it must be from 2 to 100");
-    }
+    let snapshot_keep = snapshot_keep(&mut top, m);
     let snapshot_archive = archive(&mut top, folder, m);
     let retention = retention(&mut top, m);
     let nats = nats(&mut top, folder, m);
@@ -103,12 +95,33 @@ pub(super) fn check(table: Table, folder: &Path) -> Result<ControllerConfig, Con
             emitters,
             direct,
             snapshot_every,
-            snapshot_keep: usize::try_from(snapshot_keep).unwrap_or(2),
+            snapshot_keep,
             snapshot_archive,
             retention,
         }),
         _ => Err(ConfigError::Mistakes(mistakes.0)),
     }
+}
+
+fn default_issuer(top: &mut Section, m: &mut Mistakes) -> Option<Box<str>> {
+    let issuer = top.text("default_issuer", m)?;
+    m.take("default_issuer", check_id("issuer", &issuer)).map(|()| issuer.into_boxed_str())
+}
+
+fn lease(top: &mut Section, m: &mut Mistakes) -> Duration {
+    let lease = top.duration("lease", m).unwrap_or(LEASE_DEFAULT);
+    if !(LEASE_MIN..=LEASE_MAX).contains(&lease) {
+        m.add("lease", "it must be from 2s (critical) to 30s (relaxed)");
+    }
+    lease
+}
+
+fn snapshot_keep(top: &mut Section, m: &mut Mistakes) -> usize {
+    let keep = top.number("snapshot_keep", m).unwrap_or(SNAPSHOT_KEEP_DEFAULT);
+    if !(2..=100).contains(&keep) {
+        m.add("snapshot_keep", "it must be from 2 to 100");
+    }
+    usize::try_from(keep).unwrap_or(2)
 }
 
 /// The contents of a file that must be named and there.

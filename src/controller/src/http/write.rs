@@ -271,11 +271,11 @@ async fn bulk(api: &Api, caller: Caller, headers: &HeaderMap, bytes: &[u8]) -> R
 
 /// A bulk of which nothing passed is refused as one directive is, with the time to wait.
 fn all_over_budget(answers: &[Answered], asked: usize) -> Option<&Refusal> {
-    let over = answers.iter().filter_map(|answered| match &answered.outcome {
+    let mut over = answers.iter().filter_map(|answered| match &answered.outcome {
         Outcome::Refused(refusal @ Refusal::Quota { .. }) => Some(refusal),
         Outcome::Refused(_) | Outcome::Accepted { .. } | Outcome::Indeterminate { .. } => None,
     });
-    if over.clone().count() == asked { over.last() } else { None }
+    if over.clone().count() == asked { over.next_back() } else { None }
 }
 
 fn header_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {

@@ -372,7 +372,7 @@ fn a_kill_goes_before_a_burst_of_revocations_that_came_first() {
     let order: Vec<u64> = commit_all(&mut sequencer, 0)
         .iter()
         .flat_map(|entry| &entry.changes)
-        .map(|change| change.origin.key.as_str()[1..].parse().unwrap())
+        .map(|change| change.origin.key.as_str().trim_start_matches('k').parse().unwrap())
         .collect();
     assert_eq!(order.len(), 101, "nothing is lost");
     let place = order.iter().position(|ticket| *ticket == 1_000).unwrap();
