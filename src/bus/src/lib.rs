@@ -12,6 +12,7 @@
 
 mod connect;
 mod feed;
+mod gather;
 mod link;
 mod live;
 pub mod permissions;

@@ -2,9 +2,9 @@
 //!
 //! | role | may publish | may listen |
 //! |---|---|---|
-//! | agent | lease, repair, snapshot, its own report | live lanes, its own replies |
+//! | agent | lease, repair, snapshot, its own report and tail | live lanes, its own replies |
 //! | emitter | directives | its own replies |
-//! | controller | log, directives, answers to what it was asked, the JetStream calls for one stream and one bucket | lease, repair, snapshot, directives, reports, live lanes, its own replies |
+//! | controller | log, directives, forwards and repair to other controllers, answers to what it was asked, the JetStream calls for one stream and one bucket | lease, repair, snapshot, directives, forwards, reports, tails, live lanes, its own replies |
 //!
 //! Nobody but a controller reaches the JetStream API, and no controller can delete the stream, purge it, or
 //! change it. A realm is an account of its own: realms cannot see each other.
@@ -195,13 +195,14 @@ impl ServerConfig {
             },
             Role::Emitter => Rights { publish: vec![s.directive()], subscribe: vec![inbox], answers: false },
             Role::Controller => {
-                let mut publish = vec![s.log_all(), s.directive(), inbox.clone()];
+                let mut publish = vec![s.log_all(), s.directive(), s.forward(), s.repair(), inbox.clone()];
                 publish.extend(jetstream_calls(s));
                 let subscribe = vec![
                     s.lease(),
                     s.repair(),
                     s.snapshot(),
                     s.directive(),
+                    s.forward(),
                     s.report_all(),
                     s.tail_all(),
                     s.live_all(),

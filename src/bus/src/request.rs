@@ -232,7 +232,7 @@ struct Assembly<'a> {
 impl Assembly<'_> {
     /// Takes one message of the answer; `true` when the answer is complete.
     fn take(&mut self, message: Message) -> Result<bool, RequestError> {
-        let Some((kind, server, number)) = part_of(&message) else { return Ok(false) };
+        let Some(Part { is_end, server, number }) = Part::of(&message) else { return Ok(false) };
         if self.server.as_deref().unwrap_or(&server) != server {
             return Ok(false);
         }
@@ -240,7 +240,7 @@ impl Assembly<'_> {
         if number != self.parts.len() {
             return Err(RequestError::Broken { subject: self.ask.subject.clone() });
         }
-        if kind == Kind::End {
+        if is_end {
             return Ok(true);
         }
         self.bytes = self.bytes.saturating_add(message.payload.len());
@@ -284,22 +284,25 @@ async fn collect(mut answers: Subscriber, ask: &Parts) -> Result<Vec<Bytes>, Req
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Part,
-    End,
+/// Which part of whose answer a message is.
+pub(crate) struct Part {
+    pub(crate) is_end: bool,
+    pub(crate) server: String,
+    pub(crate) number: usize,
 }
 
-/// Which part of whose answer a message is; `None` for anything else.
-fn part_of(message: &Message) -> Option<(Kind, String, usize)> {
-    let headers = message.headers.as_ref()?;
-    let (kind, value) = match (headers.get(PART_HEADER), headers.get(END_HEADER)) {
-        (Some(value), None) => (Kind::Part, value),
-        (None, Some(value)) => (Kind::End, value),
-        (Some(_), Some(_)) | (None, None) => return None,
-    };
-    let (server, number) = value.as_str().split_once(' ')?;
-    Some((kind, server.to_owned(), number.parse().ok()?))
+impl Part {
+    /// `None` for anything else.
+    pub(crate) fn of(message: &Message) -> Option<Self> {
+        let headers = message.headers.as_ref()?;
+        let (is_end, value) = match (headers.get(PART_HEADER), headers.get(END_HEADER)) {
+            (Some(value), None) => (false, value),
+            (None, Some(value)) => (true, value),
+            (Some(_), Some(_)) | (None, None) => return None,
+        };
+        let (server, number) = value.as_str().split_once(' ')?;
+        Some(Self { is_end, server: server.to_owned(), number: number.parse().ok()? })
+    }
 }
 
 /// The error that an answer carries.

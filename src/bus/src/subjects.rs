@@ -139,6 +139,12 @@ impl Subjects {
         self.below("agent.*.tail")
     }
 
+    /// Directives that a standby passes on to the controller that writes.
+    #[must_use]
+    pub fn forward(&self) -> String {
+        self.below("forward")
+    }
+
     /// The lane of a `live` subject of this realm; `None` for any other subject.
     #[must_use]
     pub fn lane_of<'a>(&self, subject: &'a str) -> Option<&'a str> {

@@ -99,7 +99,7 @@ pub fn decode_directive(
     Ok((directive, rights))
 }
 
-fn ask_to_wire(ask: &Ask) -> Wire {
+pub(crate) fn ask_to_wire(ask: &Ask) -> Wire {
     match ask {
         Ask::Record { kind, target, cutoff } => Wire::Record(record_to_wire(*kind, target, *cutoff)),
         Ask::Lift { record, cutoff } => {
@@ -121,7 +121,7 @@ fn ask_to_wire(ask: &Ask) -> Wire {
     }
 }
 
-fn ask_from_wire(wire: Wire) -> Result<Ask, CodecError> {
+pub(crate) fn ask_from_wire(wire: Wire) -> Result<Ask, CodecError> {
     Ok(match wire {
         Wire::Record(record) => {
             let (kind, target, cutoff) = record_parts(record)?;

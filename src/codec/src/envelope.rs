@@ -21,6 +21,8 @@ pub enum Domain {
     Directive,
     /// The answer to a directive, by a controller.
     DirectiveAnswer,
+    /// Directives that a standby passes on, by a controller.
+    Forward,
     /// A snapshot's manifest, by a controller.
     Manifest,
     /// A key certificate, by the realm's root.
@@ -40,6 +42,7 @@ impl Domain {
             Self::Report => "rescind.v1.report",
             Self::Directive => "rescind.v1.directive",
             Self::DirectiveAnswer => "rescind.v1.directive-answer",
+            Self::Forward => "rescind.v1.forward",
             Self::Manifest => "rescind.v1.manifest",
             Self::Cert => "rescind.v1.cert",
             Self::Recovery => "rescind.v1.recovery",
@@ -55,6 +58,7 @@ impl Domain {
             Self::Report => "report",
             Self::Directive => "directive",
             Self::DirectiveAnswer => "answer",
+            Self::Forward => "forward",
             Self::Manifest => "manifest",
             Self::Cert => "certificate",
             Self::Recovery => "recovery statement",
@@ -69,6 +73,7 @@ impl Domain {
             Self::Report => limits::REPORT_BYTES_MAX,
             Self::Directive => limits::DIRECTIVE_BYTES_MAX,
             Self::DirectiveAnswer => limits::ANSWER_BYTES_MAX,
+            Self::Forward => limits::FORWARD_BYTES_MAX,
             Self::Manifest => limits::MANIFEST_BYTES_MAX,
             Self::Cert => limits::CERT_BYTES_MAX,
             Self::Recovery => limits::RECOVERY_BYTES_MAX,
@@ -78,7 +83,9 @@ impl Domain {
     /// Who may sign; `None`: the root key only.
     const fn role(self) -> Option<Role> {
         match self {
-            Self::Entry | Self::Tick | Self::DirectiveAnswer | Self::Manifest => Some(Role::Controller),
+            Self::Entry | Self::Tick | Self::DirectiveAnswer | Self::Forward | Self::Manifest => {
+                Some(Role::Controller)
+            }
             Self::LeaseRequest | Self::Report => Some(Role::Agent),
             Self::Directive | Self::Recovery => Some(Role::Emitter),
             Self::Cert => None,

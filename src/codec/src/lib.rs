@@ -17,6 +17,7 @@ mod entry;
 mod envelope;
 mod epoch;
 mod error;
+mod forward;
 mod heads;
 mod keys;
 mod lease;
@@ -37,6 +38,7 @@ pub use entry::{LogError, LogItem, decode_log_message, encode_entry};
 pub use envelope::{Domain, seal};
 pub use epoch::{approve, check_approvals, decode_approval, decode_statement, encode_statement};
 pub use error::CodecError;
+pub use forward::{FORWARD_DIRECTIVES_MAX, decode_forward, encode_forward};
 pub use keys::{KeyError, KeyId, PublicKey, SecretKey};
 pub use lease::{decode_grant, decode_lease_request, encode_grant, encode_lease_request};
 pub use limits::{

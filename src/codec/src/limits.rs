@@ -66,3 +66,5 @@ pub(crate) const WORD_BYTES_MAX: usize = 64;
 
 /// Limit: bytes of a text for people in an answer.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 2048;
+/// Limit: bytes of what a standby passes on at once: below what the broker takes.
+pub(crate) const FORWARD_BYTES_MAX: usize = 900 << 10;

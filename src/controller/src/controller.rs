@@ -1,24 +1,19 @@
 //! A running controller: everything started in order, owned, and ended in order.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rescind_bus::{
-    BucketSettings, Bus, BusConfig, Credentials, FeedLimits, LinkState, MessageTtl, StreamSettings, Subjects,
-    TlsOptions,
+    BucketSettings, Bus, BusConfig, Credentials, FeedLimits, MessageTtl, StreamSettings, Subjects, TlsOptions,
 };
 use rescind_codec::{ENTRY_BYTES_MAX, ENTRY_CHANGES_BYTES_MAX, Identity, encoded_change_len, reason_sha256};
 use rescind_core::controller::Now;
 use rescind_core::controller::ledger::{LastKnown, Ledger, LedgerConfig};
-use rescind_core::controller::registry::Registry;
 use rescind_core::controller::sequencer::{Sequencer, SequencerConfig};
 use rescind_core::ids::{InstanceId, ServiceName};
-use rescind_core::key::KeyHasher;
-use rescind_core::position::{Heads, Lane, Revision};
+use rescind_core::position::{Epoch, Heads, Lane, Revision};
 use rescind_telemetry::ControllerMetrics;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, watch};
@@ -26,22 +21,27 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::asking::Asking;
 use crate::clock;
 use crate::config::{ControllerConfig, DirectOptions};
 use crate::direct::{DirectDoor, DirectServer};
 use crate::directives::BusDoor;
 use crate::door::Door;
 use crate::engine::{Engine, EngineHandle, EngineParts, LaneSenders};
-use crate::grants::{self, GRANT_JOBS_MAX};
+use crate::forward::{ForwardDoor, Forwarder};
+use crate::grants::{self, GRANT_JOBS_MAX, GrantJob};
 use crate::health::{Health, Readiness, Trouble};
+use crate::heed::Heed;
 use crate::http::{self, Api, Emitters, Facts, HttpServer};
+use crate::lanes::PerLane;
 use crate::leases::{Agents, AgentsParts};
 use crate::repair::Repair;
 use crate::roster::Roster;
 use crate::snapshots::{Maker, SnapshotParts};
-use crate::startup::{Comparison, Folded, Logs, StartError, fold, reconcile};
-use crate::wal::Confirmed;
-use crate::writer::{Writer, WriterIdentity, WriterParts};
+use crate::standing::{Role, Standing};
+use crate::startup::{Folded, Logs, Origin, Reading, StartError};
+use crate::tending::{LeaseMemory, blocking, watch_link, write_address};
+use crate::writer::{LaneEvent, Writer, WriterIdentity, WriterParts};
 
 /// Limit: events of both lanes under way to the engine; each lane has one job at a time.
 const LANE_EVENTS_MAX: usize = 16;
@@ -51,6 +51,8 @@ const RECONNECT_PAUSE_MAX: Duration = Duration::from_millis(250);
 const HEADER_BYTES: usize = 16 * 1024;
 /// Limit: one kind of task at a stop; longer than what any of them waits for.
 const JOIN_WAIT: Duration = Duration::from_secs(15);
+/// Limit: until a controller that starts writes or follows.
+const START_WAIT: Duration = Duration::from_secs(10);
 
 /// A running controller. Ends with [`Self::stop`]; dropping it only asks its tasks to end.
 #[derive(Debug)]
@@ -111,19 +113,33 @@ impl Controller {
             controller: config.controller_id.clone(),
             boot: InstanceId(random()?),
         };
-        let (logs, roster, folded) = open_and_fold(&config).await?;
-        let has_history = folded.heads != Heads::default();
+        let (logs, roster) = open(&config).await?;
         let bus = connect(&config).await?;
-        let epoch = logs.deny.epoch()?;
         let lease = config.lease;
         let memory = Arc::clone(&roster);
         let ledger_lease = blocking(move || memory.longest_lease(lease)).await??;
         let ground = Ground { config, logs, roster, bus, identity, ledger_lease, metrics, health };
-        let lanes = ground.settle_stream(folded.heads).await?;
-        let now = clock::now();
-        let sequencer = ground.sequencer(folded, epoch);
-        let ledger = ground.ledger(now, has_history);
-        let this = ground.launch(listener, direct_listener, sequencer, ledger, lanes).await?;
+        let report = ground.bus.ensure_stream(&ground.stream_settings()).await?;
+        let (found, wanted) = (ground.bus.max_payload_bytes(), ENTRY_BYTES_MAX + HEADER_BYTES);
+        if found < wanted {
+            return Err(StartError::Payload { found, wanted });
+        }
+        if let Some(warning) = &report.warning {
+            tracing::warn!(warning, "the server lacks something");
+        }
+        let reading = Reading {
+            bus: &ground.bus,
+            logs: &ground.logs,
+            identity: &ground.identity,
+            dir: &ground.config.data_dir,
+            health: &ground.health,
+        };
+        let origin = reading.read().await?;
+        let (logs, trust) = (ground.logs.clone(), Arc::clone(&ground.identity.trust));
+        let retention = ground.config.retention.clone();
+        let folded = blocking(move || Folded::of(&logs, &trust, retention)).await??;
+        let this = ground.launch(listener, direct_listener, folded, origin).await?;
+        this.wait_role(START_WAIT).await;
         tracing::info!(%address, took_ms = started.elapsed().as_millis(), deny = %this.heads().deny.position,
             grant = %this.heads().grant.position, "the controller serves");
         Ok(this)
@@ -167,6 +183,21 @@ impl Controller {
         *self.engine.heads().borrow()
     }
 
+    /// What this controller is right now, followed.
+    #[must_use]
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.engine.standing()
+    }
+
+    /// Waits until this controller writes or follows, `wait` at most.
+    async fn wait_role(&self, wait: Duration) {
+        let mut standing = self.engine.standing();
+        let settled = standing.wait_for(|standing| standing.role != Role::Starting);
+        if timeout(wait, settled).await.is_err() {
+            tracing::warn!(reasons = ?self.ready().reasons, "the controller serves reads and does not write yet");
+        }
+    }
+
     /// Takes nothing more, answers what is under way (some seconds at most), ends and joins every task, and
     /// closes the log: it can be opened again when this returns.
     pub async fn stop(self) {
@@ -192,32 +223,6 @@ impl Controller {
 }
 
 impl Ground {
-    async fn settle_stream(&self, heads: Heads) -> Result<[LaneStart; 2], StartError> {
-        let settings = self.stream_settings();
-        let report = self.bus.ensure_stream(&settings).await?;
-        let (found, wanted) = (self.bus.max_payload_bytes(), ENTRY_BYTES_MAX + HEADER_BYTES);
-        if found < wanted {
-            return Err(StartError::Payload { found, wanted });
-        }
-        if let Some(warning) = &report.warning {
-            tracing::warn!(warning, "the server lacks something");
-        }
-        let comparison = Comparison {
-            bus: &self.bus,
-            logs: &self.logs,
-            trust: &self.identity.trust,
-            heads,
-            max_age: settings.max_age,
-            boot: u128::from_be_bytes(self.identity.boot.0),
-        };
-        let mut lanes = [LaneStart::default(); 2];
-        for (lane, start) in [Lane::Deny, Lane::Grant(0)].into_iter().zip(&mut lanes) {
-            let reconciled = reconcile(&comparison, lane).await?;
-            *start = LaneStart { tail: reconciled.tail, confirmed: reconciled.confirmed };
-        }
-        Ok(lanes)
-    }
-
     fn stream_settings(&self) -> StreamSettings {
         let stream = &self.config.stream;
         StreamSettings {
@@ -229,7 +234,9 @@ impl Ground {
         }
     }
 
-    fn sequencer(&self, folded: Folded, epoch: rescind_core::position::Epoch) -> Sequencer {
+    fn sequencer(&self, folded: Folded) -> Sequencer {
+        let heads = folded.heads;
+        let epoch = heads.deny.position.epoch.max(heads.grant.position.epoch).max(Epoch(1));
         let config = SequencerConfig {
             chain: self.config.pin.chain.clone(),
             epoch,
@@ -249,15 +256,16 @@ impl Ground {
     }
 
     /// Every agent with a certificate is expected, with what is remembered of it.
-    fn ledger(&self, now: Now, has_history: bool) -> Ledger {
+    fn ledger(&self, now: Now, has_history: bool, is_shared: bool) -> Ledger {
         let mut ledger = Ledger::new(LedgerConfig { lease: self.ledger_lease }, now.boot);
         // INVARIANT (S2): a roster that is younger than the log knows nothing of who was granted what.
-        let is_forgetful = self.roster.is_new() && has_history;
+        let is_forgetful = (self.roster.is_new() && has_history) || is_shared;
         let unknown = ServiceName::new("unknown").ok();
         for cert in self.identity.trust.certs().filter(|cert| now.wall < cert.not_after) {
             if let Identity::Agent(agent) = &cert.identity {
                 let (service, last) = self.roster.last_known(agent);
-                let last = if is_forgetful { LastKnown::Unknown } else { last };
+                let is_unknown = is_forgetful && (!is_shared || last == LastKnown::NeverGranted);
+                let last = if is_unknown { LastKnown::Unknown } else { last };
                 if let Some(service) = service.or_else(|| unknown.clone()) {
                     ledger.expect(agent.clone(), service, last);
                 }
@@ -270,9 +278,8 @@ impl Ground {
         self,
         listener: TcpListener,
         direct_listener: Option<TcpListener>,
-        sequencer: Sequencer,
-        ledger: Ledger,
-        lanes: [LaneStart; 2],
+        folded: Folded,
+        origin: Origin,
     ) -> Result<Controller, StartError> {
         let address = local(&listener, self.config.listen)?;
         let root = CancellationToken::new();
@@ -286,7 +293,7 @@ impl Ground {
         };
         let feeds = self.subscribe().await?;
         let (events_in, events) = mpsc::channel(LANE_EVENTS_MAX);
-        let [deny, grant] = lanes;
+        let PerLane { deny, grant } = origin.tails;
         let senders = LaneSenders {
             deny: self.start_writer(Lane::Deny, deny, &events_in, &mut tasks)?,
             grant: self.start_writer(Lane::Grant(0), grant, &events_in, &mut tasks)?,
@@ -294,16 +301,7 @@ impl Ground {
         drop(events_in);
         let (grants_in, grants) = mpsc::channel(GRANT_JOBS_MAX);
         tasks.writing.push(("lease grants", tokio::spawn(grants::run(grants))));
-        let parts = EngineParts {
-            sequencer,
-            ledger,
-            lanes: senders,
-            events,
-            grants: grants_in,
-            health: self.health.clone(),
-            metrics: Arc::clone(&self.metrics),
-        };
-        let (engine, handle) = Engine::new(parts, clock::now());
+        let (engine, handle) = self.engine(folded, origin, (senders, events, grants_in)).await?;
         tasks.deciding.push(("engine", {
             // Why a thread of its own: it must not wait for its turn behind requests that are being parsed.
             let (runtime, stop) = (tokio::runtime::Handle::current(), tasks.engine.clone());
@@ -315,6 +313,7 @@ impl Ground {
             logs: Some(self.logs.clone()),
             trust: Arc::clone(&self.identity.trust),
             metrics: Arc::clone(&self.metrics),
+            forwarder: Some(Forwarder { bus: self.bus.clone(), identity: self.identity.clone() }),
         };
         let direct_door = self.start_doors(feeds, &door, &handle, &mut tasks);
         let direct = self.start_direct(direct_listener, direct_door, tasks.doors.child_token())?;
@@ -336,6 +335,43 @@ impl Ground {
         })
     }
 
+    async fn engine(
+        &self,
+        folded: Folded,
+        origin: Origin,
+        (lanes, events, grants): (LaneSenders, mpsc::Receiver<LaneEvent>, mpsc::Sender<GrantJob>),
+    ) -> Result<(Engine, EngineHandle), StartError> {
+        let memory = Arc::clone(&self.roster);
+        let is_shared = blocking(move || memory.is_shared()).await??;
+        let now = clock::now();
+        let ledger = self.ledger(now, folded.heads != Heads::default(), is_shared);
+        let mut claims = origin.claims;
+        if folded.forgone > Epoch(0) {
+            claims.forgo(folded.forgone);
+        }
+        let sequencer = self.sequencer(folded);
+        let parts = EngineParts {
+            sequencer,
+            ledger,
+            lanes,
+            events,
+            grants,
+            health: self.health.clone(),
+            metrics: Arc::clone(&self.metrics),
+            me: self.config.controller_id.clone(),
+            boot: self.identity.boot,
+            roster: Arc::clone(&self.roster),
+            asking: Some(self.asking(now)),
+            logs: self.logs.clone(),
+            trust: Arc::clone(&self.identity.trust),
+            retention: self.config.retention.clone(),
+            may_go_on: origin.may_go_on(),
+            tenure: origin.tenure(now, random()?),
+            claims,
+        };
+        Ok(Engine::new(parts, now))
+    }
+
     fn api(&self, door: Door, stop: CancellationToken) -> Api {
         Api {
             door,
@@ -352,6 +388,22 @@ impl Ground {
         }
     }
 
+    const fn bucket(&self) -> BucketSettings {
+        BucketSettings { replicas: self.config.stream.replicas, max_bytes: None }
+    }
+
+    fn asking(&self, now: Now) -> Asking {
+        let others = self.identity.trust.certs().filter(|cert| now.wall < cert.not_after).filter(
+            |cert| matches!(&cert.identity, Identity::Controller(id) if *id != self.config.controller_id),
+        );
+        Asking {
+            bus: self.bus.clone(),
+            trust: Arc::clone(&self.identity.trust),
+            bucket: self.bucket(),
+            peers: others.count(),
+        }
+    }
+
     async fn subscribe(&self) -> Result<Feeds, StartError> {
         let bus = &self.bus;
         let limits = FeedLimits::default();
@@ -362,6 +414,9 @@ impl Ground {
             repair: bus.serve(bus.subjects().repair(), None, limits).await?,
             snapshot: bus.serve(bus.subjects().snapshot(), None, limits).await?,
             directives: bus.serve(bus.subjects().directive(), None, limits).await?,
+            forwards: bus.serve(bus.subjects().forward(), None, limits).await?,
+            live: bus.subscribe_live(&[], limits).await?,
+            tails: bus.subscribe_tails(FeedLimits { messages: 8192, ..limits }).await?,
             reports: bus.subscribe_reports(FeedLimits { messages: 16_384, ..limits }).await?,
         })
     }
@@ -369,8 +424,8 @@ impl Ground {
     fn start_writer(
         &self,
         lane: Lane,
-        start: LaneStart,
-        events: &mpsc::Sender<crate::writer::LaneEvent>,
+        tail: u64,
+        events: &mpsc::Sender<LaneEvent>,
         tasks: &mut Tasks,
     ) -> Result<mpsc::Sender<crate::writer::LaneJob>, StartError> {
         let (name, label) = match lane {
@@ -386,8 +441,8 @@ impl Ground {
             health: self.health.clone(),
             metrics: self.metrics.lane(label),
             events: events.clone(),
-            confirmed: start.confirmed,
-            tail: start.tail,
+            tail,
+            dir: self.config.data_dir.clone(),
             abort: tasks.abort.clone(),
         })
         .ok_or_else(|| StartError::Task(format!("lane {lane} has no log")))?;
@@ -411,7 +466,7 @@ impl Ground {
             Repair { logs: self.logs.clone(), heads: engine.heads(), metrics: Arc::clone(&self.metrics) };
         let maker = Maker::new(SnapshotParts {
             bus: self.bus.clone(),
-            bucket: BucketSettings { replicas: self.config.stream.replicas, max_bytes: None },
+            bucket: self.bucket(),
             logs: self.logs.clone(),
             identity: self.identity.clone(),
             heads: engine.heads(),
@@ -423,21 +478,33 @@ impl Ground {
         });
         let rights: BTreeMap<_, _> =
             self.config.emitters.iter().map(|emitter| (emitter.name.clone(), emitter.rights)).collect();
-        let bus_door =
-            BusDoor { door: door.clone(), identity: self.identity.clone(), emitters: Arc::new(rights) };
+        let emitters = Arc::new(rights);
+        let (door, identity) = (door.clone(), self.identity.clone());
+        let forward_door =
+            ForwardDoor { door: door.clone(), identity: identity.clone(), emitters: Arc::clone(&emitters) };
+        let bus_door = BusDoor { door, identity, emitters };
+        let heed = Heed {
+            engine: engine.clone(),
+            trust: Arc::clone(&self.identity.trust),
+            metrics: Arc::clone(&self.metrics),
+        };
         let lease = LeaseMemory {
             roster: Arc::clone(&self.roster),
             now: self.config.lease,
             after: LedgerConfig { lease: self.ledger_lease }.fence(),
         };
         let direct = DirectDoor::new(agents.clone(), repair.clone(), Arc::clone(&self.metrics));
-        let Feeds { leases, repair: repair_feed, snapshot, directives, reports } = feeds;
+        let Feeds { leases, repair: repair_feed, snapshot, directives, forwards, live, tails, reports } =
+            feeds;
         let started = [
             ("lease requests", tokio::spawn(agents.clone().run_leases(leases, stop()))),
             ("reports", tokio::spawn(agents.run_queues(queues, reports, stop()))),
             ("repair", tokio::spawn(repair.run(repair_feed, stop()))),
             ("snapshots", tokio::spawn(maker.run(snapshot, stop()))),
             ("bus directives", tokio::spawn(bus_door.run(directives, stop()))),
+            ("forwards", tokio::spawn(forward_door.run(forwards, stop()))),
+            ("live lanes", tokio::spawn(heed.clone().run_live(live, stop()))),
+            ("tails", tokio::spawn(heed.run_tails(tails, stop()))),
             ("bus link", tokio::spawn(watch_link(self.bus.link(), self.health.clone(), stop()))),
             ("lease memory", tokio::spawn(lease.run(stop()))),
         ];
@@ -471,70 +538,23 @@ fn local(listener: &TcpListener, address: SocketAddr) -> Result<SocketAddr, Star
     listener.local_addr().map_err(|source| StartError::Listen { address, source })
 }
 
-/// Where a lane starts.
-#[derive(Debug, Clone, Copy, Default)]
-struct LaneStart {
-    tail: u64,
-    confirmed: Option<Confirmed>,
-}
-
 struct Feeds {
     leases: rescind_bus::Requests,
     repair: rescind_bus::Requests,
     snapshot: rescind_bus::Requests,
     directives: rescind_bus::Requests,
+    forwards: rescind_bus::Requests,
+    live: rescind_bus::LiveFeed,
+    tails: rescind_bus::TailFeed,
     reports: rescind_bus::ReportFeed,
 }
 
-/// Shortens what is remembered of leases, when the longer ones of the run before have ended.
-struct LeaseMemory {
-    roster: Arc<Roster>,
-    now: Duration,
-    after: Duration,
-}
-
-impl LeaseMemory {
-    async fn run(self, stop: CancellationToken) {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(self.after) => {
-                let done = tokio::task::spawn_blocking(move || self.roster.set_lease(self.now)).await;
-                if !matches!(done, Ok(Ok(()))) {
-                    tracing::debug!("the lease length was not written; the next start assumes the longer one");
-                }
-            }
-        }
-    }
-}
-
-async fn watch_link(mut link: watch::Receiver<LinkState>, health: Health, stop: CancellationToken) {
-    loop {
-        match *link.borrow_and_update() {
-            LinkState::Up => health.clear(Trouble::Bus),
-            LinkState::Down => {
-                health.raise(Trouble::Bus, "the bus is not connected; start nats-server or mend the network")
-            }
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            changed = link.changed() => if changed.is_err() {
-                return;
-            },
-        }
-    }
-}
-
-async fn open_and_fold(config: &ControllerConfig) -> Result<(Logs, Arc<Roster>, Folded), StartError> {
-    let (dir, chain, trust) = (config.data_dir.clone(), config.pin.chain.clone(), Arc::clone(&config.trust));
-    let (secret, retention) = (random()?, config.retention.clone());
+async fn open(config: &ControllerConfig) -> Result<(Logs, Arc<Roster>), StartError> {
+    let (dir, chain) = (config.data_dir.clone(), config.pin.chain.clone());
     blocking(move || {
         let logs = Logs::open(&dir, &chain)?;
         let roster = Arc::new(Roster::open(&dir.join("roster.redb"))?);
-        let mut registry = Registry::new(KeyHasher::new(secret));
-        registry.set_retention(retention);
-        let empty = Folded { registry, heads: Heads::default() };
-        let folded = fold(&logs, &trust, empty, None, &CancellationToken::new())?;
-        Ok((logs, roster, folded))
+        Ok((logs, roster))
     })
     .await?
 }
@@ -562,21 +582,6 @@ fn random() -> Result<[u8; 16], StartError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|_| StartError::Random)?;
     Ok(bytes)
-}
-
-/// Writes beside and renames, so that who waits for the file never reads half of it.
-fn write_address(path: &Path, address: SocketAddr) -> Result<(), StartError> {
-    let failed = |source| StartError::AddressFile { path: path.to_owned(), source };
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(failed)?;
-    }
-    let beside = path.with_extension("new");
-    fs::write(&beside, format!("{address}\n")).map_err(failed)?;
-    fs::rename(&beside, path).map_err(failed)
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StartError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| StartError::Task(error.to_string()))
 }
 
 async fn join(tasks: Vec<(&'static str, JoinHandle<()>)>) {

@@ -109,7 +109,7 @@ impl DirectDoor {
         let request = self.agents.read_lease(body).map_err(forbidden)?;
         self.admit(&request.agent)?;
         let (reply, answer) = oneshot::channel();
-        self.agents.take_lease(request, LeaseReply::Direct(reply));
+        self.agents.take_lease(request, LeaseReply::Direct(reply)).await;
         match timeout(LEASE_WAIT, answer).await {
             Ok(Ok(Ok(grant))) => Ok(octets(grant)),
             Ok(Ok(Err((code, text)))) => {

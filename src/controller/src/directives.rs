@@ -49,6 +49,10 @@ impl BusDoor {
                 break;
             };
             while answers.try_join_next().is_some() {}
+            if !self.door.is_writer() {
+                // Whoever writes answers.
+                continue;
+            }
             let door = self.clone();
             answers.spawn(async move {
                 door.answer(incoming).await;
@@ -97,7 +101,7 @@ impl BusDoor {
     }
 }
 
-fn said(answered: Answered) -> DirectiveAnswer {
+pub(crate) fn said(answered: Answered) -> DirectiveAnswer {
     match answered.outcome {
         Outcome::Accepted { id, position, existing } => DirectiveAnswer::Accepted {
             id,
@@ -116,7 +120,7 @@ fn refused(code: &str, message: &str) -> DirectiveAnswer {
 }
 
 /// What both allow.
-fn narrowed(one: Rights, other: Rights) -> Rights {
+pub(crate) fn narrowed(one: Rights, other: Rights) -> Rights {
     let words: WordSet = one.words.iter().filter(|word| other.words.has(*word)).collect();
     Rights { words, rung_max: one.rung_max.min(other.rung_max) }
 }

@@ -13,11 +13,13 @@ use rescind_core::position::Lane;
 use rescind_core::time::UnixMs;
 use rescind_telemetry::ControllerMetrics;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::clock;
 use crate::engine::{Answered, BatchRequest, EngineHandle};
+use crate::forward::Forwarder;
 use crate::health::{Health, Trouble};
+use crate::standing::Role;
 use crate::startup::Logs;
 
 /// A directive that has no certain outcome after this time is answered as indeterminate (L4).
@@ -34,9 +36,12 @@ pub(crate) enum Shut {
         "the controller's log takes nothing now ({0}); nothing was ordered, repeat with the same idempotency key"
     )]
     LogFull(String),
-    /// Another controller writes.
-    #[error("this controller does not write any more ({0}); nothing was ordered, ask the one that does")]
-    Deposed(String),
+    /// Nobody writes, or nobody who was heard.
+    #[error("{0}; nothing was ordered, repeat with the same idempotency key")]
+    NoWriter(String),
+    /// Somebody holds accepted changes that this controller lacks.
+    #[error("{0}")]
+    HistoryLost(String),
     /// The engine has too many requests.
     #[error("too many requests wait; nothing was ordered, repeat with the same idempotency key")]
     Busy,
@@ -49,7 +54,8 @@ impl Shut {
     pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::LogFull(_) => "log_full",
-            Self::Deposed(_) => "deposed",
+            Self::NoWriter(_) => "no_writer",
+            Self::HistoryLost(_) => "history_lost",
             Self::Busy => "busy",
             Self::Stopping => "not_ready",
         }
@@ -65,6 +71,8 @@ pub(crate) struct Door {
     pub(crate) logs: Option<Logs>,
     pub(crate) trust: Arc<TrustBundle>,
     pub(crate) metrics: Arc<ControllerMetrics>,
+    /// `None` only in tests without a bus.
+    pub(crate) forwarder: Option<Forwarder>,
 }
 
 /// Texts of a directive that a reader of the chain would refuse.
@@ -97,6 +105,15 @@ impl Door {
             .collect();
         self.is_open(&needed)?;
         let started = Instant::now();
+        if self.is_standby().await? {
+            if self.engine.standing().borrow().writer.is_none() {
+                return Err(Shut::NoWriter("no controller that writes is heard".to_owned()));
+            }
+            let Some(forwarder) = &self.forwarder else { return Err(Shut::Stopping) };
+            let answers = forwarder.submit(&directives, rights).await;
+            self.metrics.directive_took(door, started.elapsed());
+            return answers;
+        }
         let (reply, answer) = oneshot::channel();
         let until = clock::now().boot.plus(DIRECTIVE_WAIT);
         let batch = BatchRequest { directives, rights, until, reply };
@@ -126,9 +143,25 @@ impl Door {
         Ok(answers)
     }
 
+    /// Whether this controller orders changes.
+    pub(crate) fn is_writer(&self) -> bool {
+        self.engine.standing().borrow().role == Role::Writer
+    }
+
+    /// Whether another controller writes. Waits a little where this one is about to.
+    pub(crate) async fn is_standby(&self) -> Result<bool, Shut> {
+        let mut standing = self.engine.standing();
+        let settled = standing.wait_for(|standing| standing.role != Role::Starting);
+        match timeout(HAND_OVER_WAIT, settled).await {
+            Ok(Ok(standing)) => Ok(standing.role == Role::Standby),
+            Ok(Err(_)) => Err(Shut::Stopping),
+            Err(_) => Err(Shut::NoWriter("this controller is not ready to write yet".to_owned())),
+        }
+    }
+
     fn is_open(&self, lanes: &[Lane]) -> Result<(), Shut> {
-        if let Some(reason) = self.health.reason(Trouble::Deposed) {
-            return Err(Shut::Deposed(reason));
+        if let Some(reason) = self.health.reason(Trouble::HistoryLost) {
+            return Err(Shut::HistoryLost(reason));
         }
         if self.health.reason(Trouble::Stopping).is_some() {
             return Err(Shut::Stopping);

@@ -5,22 +5,28 @@
 
 mod batches;
 mod board;
+mod claim;
 mod handle;
 mod inside;
+mod recalled;
 mod receipts;
+mod role;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rescind_codec::{NonceTree, SignedTick};
+use rescind_codec::{NonceTree, SignedTick, TrustBundle};
 use rescind_core::controller::ledger::{Ledger, Placed, Taken};
 use rescind_core::controller::refusal::Deposed;
+use rescind_core::controller::registry::Retention;
+use rescind_core::controller::roll_call::Claims;
 use rescind_core::controller::sequencer::{ControllerOutput, Outcome, Sequencer};
+use rescind_core::controller::tenure::Tenure;
 use rescind_core::controller::{Now, Ticket};
-use rescind_core::ids::RecordId;
+use rescind_core::ids::{AgentId, ControllerId, InstanceId, RecordId};
 use rescind_core::lease::LeaseRequest;
-use rescind_core::position::{Heads, Lane};
+use rescind_core::position::{EntryHash, Heads, Lane};
 use rescind_core::report::Report;
 use rescind_core::time::BootNs;
 use rescind_telemetry::{ControllerMetrics, LaneMetrics};
@@ -32,15 +38,23 @@ pub(crate) use batches::{Answered, BatchRequest};
 pub(crate) use board::BoardView;
 pub(crate) use handle::{EngineGone, EngineHandle};
 pub(crate) use inside::Inside;
+pub(crate) use role::RoleNews;
 
 use self::batches::{Batches, Item};
 use self::board::{AcceptedTimes, BoardWaits};
 use self::handle::{Command, Inbox};
+use self::recalled::Recalled;
 use self::receipts::Receipts;
+use self::role::{Folding, LaneRole, Phase};
 use crate::aside;
+use crate::asking::Asking;
 use crate::clock;
 use crate::grants::{GrantJob, LeaseReply};
 use crate::health::{Health, Trouble};
+use crate::lanes::PerLane;
+use crate::roster::Roster;
+use crate::standing::Standing;
+use crate::startup::{Folded, Logs, StartError};
 use crate::writer::{LaneEvent, LaneJob};
 
 /// Why 3 s: several ticks; the shortest lease is 2 s, so agents notice at the same time.
@@ -48,6 +62,9 @@ const TICK_SILENCE_MAX: Duration = Duration::from_secs(3);
 
 /// Limit: what is still under way when a stop was asked for.
 const DRAIN_WAIT: Duration = Duration::from_secs(5);
+
+/// Limit: agents of this run that are known to have reported.
+const REPORTED_MAX: usize = 65_536;
 
 /// Longest sleep: how often silence is looked at.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
@@ -68,6 +85,20 @@ pub(crate) struct EngineParts {
     pub(crate) grants: mpsc::Sender<GrantJob>,
     pub(crate) health: Health,
     pub(crate) metrics: Arc<ControllerMetrics>,
+    /// Who this is.
+    pub(crate) me: ControllerId,
+    pub(crate) boot: InstanceId,
+    pub(crate) roster: Arc<Roster>,
+    /// `None` only in tests without a bus.
+    pub(crate) asking: Option<Asking>,
+    pub(crate) logs: Logs,
+    pub(crate) trust: Arc<TrustBundle>,
+    pub(crate) retention: Retention,
+    /// What is known of the writer before this run.
+    pub(crate) tenure: Tenure,
+    pub(crate) claims: Claims,
+    /// Nobody else wrote last: this controller goes on.
+    pub(crate) may_go_on: bool,
 }
 
 /// What is in flight on a lane, as far as answers need it.
@@ -83,6 +114,17 @@ struct LaneState {
     in_flight: Option<InFlight>,
     accepted: AcceptedTimes,
     metrics: LaneMetrics,
+}
+
+impl LaneState {
+    fn of(metrics: &ControllerMetrics, heads: &Heads) -> (Self, Self) {
+        let lane = |lane: &'static str, head: rescind_core::position::Position| {
+            let metrics = metrics.lane(lane);
+            metrics.set_head(head.revision.0);
+            Self { in_flight: None, accepted: AcceptedTimes::new(head), metrics }
+        };
+        (lane("deny", heads.deny.position), lane("grant.0", heads.grant.position))
+    }
 }
 
 pub(crate) struct Engine {
@@ -104,21 +146,58 @@ pub(crate) struct Engine {
     ticked_at: BootNs,
     health: Health,
     metrics: Arc<ControllerMetrics>,
+    me: ControllerId,
+    boot: InstanceId,
+    roster: Arc<Roster>,
+    asking: Option<Asking>,
+    /// For tasks that ask others.
+    news: mpsc::Sender<Command>,
+    logs: Logs,
+    trust: Arc<TrustBundle>,
+    retention: Retention,
+    phase: Phase,
+    tenure: Tenure,
+    claims: Claims,
+    recalled: Recalled,
+    lane_roles: PerLane<LaneRole>,
+    folding: Option<Folding>,
+    standing: watch::Sender<Standing>,
+    /// The stream had gone back and this many entries were published again.
+    restored: bool,
+    republished: u64,
+    retry_at: BootNs,
+    /// Agents that reported in this run.
+    reported: BTreeSet<AgentId>,
+    is_stopping: bool,
 }
 
 impl Engine {
     pub(crate) fn new(parts: EngineParts, now: Now) -> (Self, EngineHandle) {
-        let EngineParts { sequencer, ledger, lanes, events, grants, health, metrics } = parts;
+        let EngineParts {
+            sequencer,
+            ledger,
+            lanes,
+            events,
+            grants,
+            health,
+            metrics,
+            me,
+            boot,
+            roster,
+            asking,
+            logs,
+            trust,
+            retention,
+            tenure,
+            claims,
+            may_go_on,
+        } = parts;
         let heads = sequencer.heads();
-        let lane = |lane: &'static str, head: rescind_core::position::Position| {
-            let metrics = metrics.lane(lane);
-            metrics.set_head(head.revision.0);
-            LaneState { in_flight: None, accepted: AcceptedTimes::new(head), metrics }
-        };
-        let (deny, grant) = (lane("deny", heads.deny.position), lane("grant.0", heads.grant.position));
+        let (deny, grant) = LaneState::of(&metrics, &heads);
         let heads = watch::Sender::new(heads);
-        let (handle, inbox) = handle::channels(heads.subscribe());
-        let engine = Self {
+        let standing = watch::Sender::new(Standing::starting(sequencer.epoch()));
+        let (handle, inbox) = handle::channels(heads.subscribe(), standing.subscribe());
+        let mut engine = Self {
             sequencer,
             ledger,
             lanes,
@@ -137,7 +216,31 @@ impl Engine {
             ticked_at: now.boot,
             health,
             metrics,
+            me,
+            boot,
+            roster,
+            asking,
+            news: handle.news(),
+            logs,
+            trust,
+            retention,
+            phase: Phase::Standby,
+            tenure,
+            claims,
+            recalled: Recalled::default(),
+            lane_roles: PerLane::default(),
+            folding: None,
+            standing,
+            restored: false,
+            republished: 0,
+            retry_at: now.boot,
+            reported: BTreeSet::new(),
+            is_stopping: false,
         };
+        engine.sequencer.stand_by();
+        if may_go_on {
+            engine.claim_at_start(now, None);
+        }
         (engine, handle)
     }
 
@@ -148,7 +251,9 @@ impl Engine {
             let now = clock::now();
             self.work(now);
             if let Some(until) = drain_until
-                && (now.boot >= until || (self.batches.is_empty() && self.sequencer.is_quiet()))
+                && (now.boot >= until
+                    || (self.batches.is_empty()
+                        && (self.sequencer.is_quiet() || !self.sequencer.is_writing())))
             {
                 break;
             }
@@ -157,12 +262,14 @@ impl Engine {
             tokio::select! {
                 Some(event) = self.events.recv() => self.on_event(event),
                 Some(batch) = self.inbox.urgent.recv() => self.batches.open(batch),
+                folded = finished(&mut self.folding) => self.on_folded(folded),
                 Some(batch) = self.inbox.batches.recv(), if self.batches.has_room() => self.batches.open(batch),
                 Some((request, reply)) = self.inbox.leases.recv() => self.on_lease(request, reply),
                 Some(report) = self.inbox.reports.recv() => self.on_report(report),
                 Some(command) = self.inbox.commands.recv() => self.on_command(command),
                 () = stop.cancelled(), if drain_until.is_none() => {
                     drain_until = Some(now.boot.plus(DRAIN_WAIT));
+                    self.is_stopping = true;
                 }
                 () = tokio::task::yield_now(), if more => {}
                 () = sleep(wake) => {}
@@ -185,9 +292,10 @@ impl Engine {
             self.ledger.handle_timeout(now.boot);
         }
         self.pump(now);
+        self.run_role(now);
         self.answer_boards(now);
         let is_silent = now.boot.since(self.ticked_at) > TICK_SILENCE_MAX;
-        if is_silent && self.sequencer.deposed().is_none() {
+        if is_silent && self.sequencer.is_writing() {
             self.health
                 .raise(Trouble::Ticks, "no tick was stored for 3 s, so agents get no leases; check the bus");
         }
@@ -198,6 +306,7 @@ impl Engine {
             self.sequencer.poll_timeout(),
             self.ledger.poll_timeout(),
             self.boards.poll_timeout(),
+            self.role_timeout(),
             drain_until,
         ];
         let next = times.into_iter().flatten().min().map_or(LOOK_PAUSE, |at| at.since(now.boot));
@@ -205,6 +314,10 @@ impl Engine {
     }
 
     fn on_lease(&mut self, request: LeaseRequest, reply: LeaseReply) {
+        if !self.sequencer.is_writing() {
+            // Another controller answers.
+            return;
+        }
         self.next_lease = self.next_lease.wrapping_add(1);
         let ticket = self.next_lease;
         self.leases.insert(ticket, reply);
@@ -215,6 +328,14 @@ impl Engine {
         let now = clock::now();
         let (agent, instance) = (report.agent.clone(), report.instance);
         let applied = (report.applied.deny.position, report.applied.grant.position);
+        // What somebody holds of this chain, this log has to have.
+        self.claims.note(&report.applied);
+        if let Phase::Claiming(claim) = &mut self.phase {
+            claim.handle_report(&agent);
+        }
+        if self.reported.len() < REPORTED_MAX {
+            self.reported.insert(agent.clone());
+        }
         let outcome = self.ledger.handle_report(now.boot, report);
         self.metrics.report(match outcome.taken {
             Taken::Yes => "taken",
@@ -238,6 +359,15 @@ impl Engine {
         let now = clock::now();
         match command {
             Command::Inspect(question) => question(&self.inside(now)),
+            Command::Role(news) => self.on_news(now, news),
+            Command::TakeOver(reply) => {
+                reply.send(self.ask_take_over()).ok();
+            }
+            Command::Recovery(reply) => drop(reply.send(self.recovery())),
+            Command::GiveUp { epoch, lost, reply } => {
+                // Why ignored: who asked has gone.
+                reply.send(self.give_up_history(now, epoch, *lost)).ok();
+            }
             Command::Board(request) => {
                 // Why `until` first: without a wait the answer must not be late.
                 if let Some(request) = self.boards.admit(request, now.boot) {
@@ -276,21 +406,12 @@ impl Engine {
         let now = clock::now();
         match event {
             LaneEvent::Committed { lane, hash } => {
-                self.sequencer.handle_committed(now, lane, hash);
-                let heads = self.sequencer.heads();
-                let head = heads.get(lane).map(|head| head.position).unwrap_or_default();
-                let state = self.lane_mut(lane);
-                state.accepted.note(head, now.boot);
-                // Stays until the next commit: the answers that come now need its time.
-                if let Some(InFlight { changes, cut_at, .. }) = state.in_flight {
-                    state.metrics.committed(changes, cut_at.elapsed(), head.revision.0);
-                }
-                self.heads.send_replace(heads);
-                let view = self.sequencer.registry().view();
-                self.metrics.set_state(view.records(), view.entitlements());
+                self.lane_role(lane).is_busy = false;
+                self.on_committed(now, lane, hash);
             }
             LaneEvent::Indeterminate { lane } => self.sequencer.handle_commit_indeterminate(now, lane),
             LaneEvent::TickAppended { signed, tree } => {
+                self.lane_role(Lane::Deny).is_busy = false;
                 self.metrics.tick("appended");
                 self.signed = Some((signed, tree));
                 self.ticked_at = now.boot;
@@ -298,15 +419,66 @@ impl Engine {
                 self.sequencer.handle_tick_appended(now);
             }
             LaneEvent::TickFailed => {
+                self.lane_role(Lane::Deny).is_busy = false;
                 self.metrics.tick("failed");
                 self.sequencer.handle_tick_failed(now);
             }
-            LaneEvent::Deposed { reason } => {
-                self.health.raise(Trouble::Deposed, reason);
-                self.sequencer.handle_deposed(Deposed::ForeignEntry);
+            LaneEvent::Deposed { lane, reason } => {
+                self.lane_role(lane).is_busy = false;
+                self.step_down(now, &reason);
+            }
+            LaneEvent::Restored { republished } => {
+                self.restored = true;
+                self.republished = self.republished.saturating_add(republished);
+            }
+            LaneEvent::Followed { lane, followed } => {
+                self.lane_role(lane).is_busy = false;
+                let is_read = match followed {
+                    Ok(followed) => self.take_followed(now, lane, *followed),
+                    Err(reason) => {
+                        tracing::debug!(%lane, reason, "a lane was not read");
+                        self.lane_role(lane).follow_at = now.boot.plus(role::RETRY_PAUSE);
+                        false
+                    }
+                };
+                self.claim_followed(now, lane, is_read);
+            }
+            LaneEvent::Settled { lane, settled } => {
+                self.lane_role(lane).is_busy = false;
+                self.on_settled(now, lane, settled);
+            }
+            LaneEvent::Adopted { lane, entries } => {
+                self.lane_role(lane).is_busy = false;
+                if !self.adopt_all(&entries) {
+                    self.step_down(now, "an entry that was handed over does not fold");
+                }
             }
         }
         self.pump(now);
+    }
+
+    fn on_committed(&mut self, now: Now, lane: Lane, hash: EntryHash) {
+        self.sequencer.handle_committed(now, lane, hash);
+        let heads = self.sequencer.heads();
+        let head = heads.get(lane).map(|head| head.position).unwrap_or_default();
+        let state = self.lane_mut(lane);
+        state.accepted.note(head, now.boot);
+        // Stays until the next commit: the answers that come now need its time.
+        if let Some(InFlight { changes, cut_at, .. }) = state.in_flight {
+            state.metrics.committed(changes, cut_at.elapsed(), head.revision.0);
+        }
+        self.heads.send_replace(heads);
+        let view = self.sequencer.registry().view();
+        self.metrics.set_state(view.records(), view.entitlements());
+    }
+
+    /// `false`: this controller writes already, or cannot take over now.
+    fn ask_take_over(&mut self) -> bool {
+        let may = matches!(self.phase, Phase::Standby);
+        if may {
+            self.tenure.ask();
+        }
+        may
     }
 
     /// Performs what the machines want done.
@@ -351,11 +523,11 @@ impl Engine {
             Lane::Grant(_) => &self.lanes.grant,
         };
         // One job per lane is under way, and the channel has room for one.
-        if sender.try_send(job).is_err() {
-            self.health.raise(
-                Trouble::Deposed,
-                format!("the writer of lane {lane} is gone; restart the controller"),
-            );
+        let sent = sender.try_send(job);
+        self.lane_role(lane).is_busy = true;
+        if sent.is_err() {
+            self.health
+                .raise(Trouble::Fork, format!("the writer of lane {lane} is gone; restart the controller"));
             self.sequencer.handle_deposed(Deposed::LogFailed);
         }
     }
@@ -411,4 +583,12 @@ impl Engine {
             Lane::Grant(_) => &mut self.grant,
         }
     }
+}
+
+/// Waits for the fold under way; for ever where there is none. Cancel safe.
+async fn finished(folding: &mut Option<Folding>) -> Result<Folded, StartError> {
+    let Some(handle) = folding else { return std::future::pending().await };
+    let done = handle.await;
+    *folding = None;
+    done.unwrap_or_else(|error| Err(StartError::Task(error.to_string())))
 }

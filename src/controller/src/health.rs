@@ -21,8 +21,16 @@ pub struct Readiness {
 /// What can be wrong. Ordered as it is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Trouble {
-    /// Another controller writes; final.
-    Deposed,
+    /// Somebody holds accepted changes that the log lacks.
+    HistoryLost,
+    /// Two histories, or a log that does not fold: somebody has to look.
+    Fork,
+    /// Confirmed entries gave way to another controller's.
+    Diverged,
+    /// About to write.
+    Starting,
+    /// This controller follows, and nobody is heard who writes.
+    NoWriter,
     /// The controller is shutting down; final.
     Stopping,
     /// The log of this lane takes nothing.

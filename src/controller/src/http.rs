@@ -7,6 +7,7 @@ mod errors;
 mod listen;
 mod openapi;
 mod read;
+mod roles;
 #[cfg(test)]
 mod tests;
 mod views;
@@ -65,6 +66,10 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/v1/agents", get(read::agents))
         .route("/v1/board", get(read::overview))
         .route("/v1/position", get(read::position))
+        .route("/v1/status", get(roles::status))
+        .route("/v1/takeover", post(roles::take_over))
+        .route("/v1/recovery/plan", post(roles::plan))
+        .route("/v1/recovery/apply", post(roles::apply))
         .route_layer(middleware::from_fn_with_state(api.clone(), auth::guard));
     Router::new()
         .merge(guarded)

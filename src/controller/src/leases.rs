@@ -17,6 +17,7 @@ use crate::clock;
 use crate::engine::EngineHandle;
 use crate::grants::LeaseReply;
 use crate::roster::Roster;
+use crate::standing::Role;
 
 /// Limit: first requests of runs that wait for the roster.
 const FIRSTS_MAX: usize = 8192;
@@ -88,7 +89,7 @@ impl Agents {
             };
             let reply = LeaseReply::Bus(responder);
             match self.read_lease(&payload) {
-                Ok(request) => self.take_lease(request, reply),
+                Ok(request) => self.take_lease(request, reply).await,
                 Err(error) => reply.fail(403, &error.to_string()).await,
             }
         }
@@ -107,7 +108,21 @@ impl Agents {
     }
 
     /// Hands a verified lease request on; it is answered after the next tick, or its reply is dropped.
-    pub(crate) fn take_lease(&self, request: LeaseRequest, reply: LeaseReply) {
+    pub(crate) async fn take_lease(&self, request: LeaseRequest, reply: LeaseReply) {
+        let (role, behind) = {
+            let standing = self.engine.standing();
+            let standing = standing.borrow();
+            (standing.role, standing.behind)
+        };
+        if let Some((lane, at)) = behind {
+            // Agents that hold more hand it back: protocol.md, restore.
+            let text = format!("behind {lane} {}-{}", at.epoch.0, at.revision);
+            return reply.fail(409, &text).await;
+        }
+        if role != Role::Writer {
+            // Whoever writes answers.
+            return;
+        }
         let taken = if self.roster.is_granted(&request.agent, request.instance) {
             self.engine.ask_lease(request, reply)
         } else {
@@ -203,7 +218,7 @@ impl Agents {
 
     async fn save_roster(&self) -> bool {
         let roster = Arc::clone(&self.roster);
-        match tokio::task::spawn_blocking(move || roster.save()).await {
+        match tokio::task::spawn_blocking(move || roster.save().and_then(|()| roster.save_heard())).await {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the roster was not saved");
@@ -244,7 +259,14 @@ impl Agents {
     }
 
     fn note_report(&self, report: Report) -> bool {
-        let is_unsaved = self.roster.note_report(&report);
+        let is_writer = self.engine.standing().borrow().role == Role::Writer;
+        let is_new = self.roster.note_heard(&report.agent, clock::wall());
+        let is_unsaved = is_new
+            | if is_writer {
+                self.roster.note_report(&report)
+            } else {
+                self.roster.note_reported_elsewhere(&report)
+            };
         if report.fault.starts_with(POISON) {
             self.poisoned.notify_one();
         }

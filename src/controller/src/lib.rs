@@ -10,6 +10,7 @@
 //! Main types: [`ControllerConfig`], [`Controller`], [`Readiness`], [`StartError`]; [`openapi_json`] for tools.
 
 mod aside;
+mod asking;
 mod clock;
 mod config;
 mod controller;
@@ -17,15 +18,21 @@ mod direct;
 mod directives;
 mod door;
 mod engine;
+mod follow;
+mod forward;
 mod grants;
 mod health;
+mod heed;
 mod http;
+mod lanes;
 mod leases;
 mod repair;
 mod roster;
 mod snapshots;
+mod standing;
 mod startup;
 mod store;
+mod tending;
 #[cfg(feature = "torture")]
 pub mod torture;
 mod wal;
@@ -37,5 +44,6 @@ pub use config::{
 pub use controller::Controller;
 pub use health::Readiness;
 pub use http::{DIRECTIVES_MAX, openapi_json};
+pub use standing::{Role, Standing};
 pub use startup::StartError;
 pub use store::StoreError;

@@ -16,6 +16,7 @@ use rescind_core::report::Report;
 
 use crate::store::{Store, StoreError};
 
+mod heard;
 #[cfg(test)]
 mod tests;
 
@@ -62,6 +63,7 @@ pub(crate) struct Roster {
     /// It was there before this controller: then an agent without a row was never granted anything.
     is_old: bool,
     agents: Mutex<BTreeMap<AgentId, Agent>>,
+    heard: heard::Heard,
 }
 
 impl Roster {
@@ -81,7 +83,8 @@ impl Roster {
         })?;
         let rows = rows.into_iter().filter_map(|(agent, row)| Some((AgentId::new(&agent).ok()?, row)));
         let agents = rows.map(|(agent, row)| (agent, Agent { row: Some(row), ..Agent::default() })).collect();
-        Ok(Self { store, is_old, agents: Mutex::new(agents) })
+        let heard = heard::Heard::open(&store)?;
+        Ok(Self { store, is_old, agents: Mutex::new(agents), heard })
     }
 
     fn agents(&self) -> MutexGuard<'_, BTreeMap<AgentId, Agent>> {

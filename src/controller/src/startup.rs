@@ -1,10 +1,11 @@
 //! Warm restart: open the logs, fold them, and bring the stream in line with them.
 //!
 //! The log is the truth; the stream is where others read it. What the stream lacks is published again, in
-//! order, at the same positions. What the stream has and the log lacks was written by somebody else, or this
-//! log went back: then nothing is accepted and the error says what to do.
+//! order, at the same positions, before this controller writes. What the stream has and the log lacks was
+//! written by another controller, or this log went back: it is taken over, see [`crate::follow`].
 
 mod fold;
+mod origin;
 mod reconcile;
 #[cfg(test)]
 mod tests;
@@ -15,9 +16,10 @@ use std::sync::Arc;
 
 use rescind_bus::{ConnectError, ReadError, StreamError, SubjectError, SubscribeError};
 use rescind_core::ids::ChainId;
-use rescind_core::position::{Epoch, Head, Heads, LANES, Lane, Position, Revision};
+use rescind_core::position::{Epoch, Lane, Revision};
 
 pub(crate) use fold::{Folded, fold};
+pub(crate) use origin::{Origin, Reading};
 pub(crate) use reconcile::{Comparison, Reconciled, reconcile};
 
 use crate::store::StoreError;
@@ -64,27 +66,15 @@ pub enum StartError {
     /// A subject cannot be listened to.
     #[error("cannot listen on the bus")]
     Subscribe(#[from] SubscribeError),
-    /// The stream cannot be written.
+    /// The stream cannot be read into the log.
     #[error(
-        "cannot bring lane {lane} of the stream in line with the log: {reason}; see that the bus works and start again"
+        "cannot read lane {lane} of the stream into the log: {reason}; see that the bus works and start again"
     )]
-    Republish {
+    Follow {
         /// Which lane.
         lane: Lane,
         /// What happened.
         reason: String,
-    },
-    /// The stream has what the log lacks.
-    #[error(
-        "lane {lane} of the stream has {found}, which the log in data_dir lacks: another controller writes this \
-         realm, or data_dir went back; stop the other one, or restore the newest data_dir, and never start with \
-         an older one"
-    )]
-    Foreign {
-        /// Which lane.
-        lane: Lane,
-        /// What stands there.
-        found: String,
     },
     /// Somebody listens there.
     #[error(
@@ -144,20 +134,6 @@ impl Logs {
             LaneLog::open(&dir.join(format!("{lane}.redb")), identity).map(Arc::new)
         };
         Ok(Self { deny: open(Lane::Deny)?, grant: open(Lane::Grant(0))? })
-    }
-
-    /// Ends of the logs, pending or confirmed.
-    pub(crate) fn heads(&self) -> Result<Heads, StartError> {
-        let mut heads = Heads::default();
-        for lane in LANES {
-            if let (Some(log), Some(head)) = (self.get(lane), heads.get_mut(lane))
-                && let Some(last) = log.last()?
-            {
-                let position = Position { epoch: log.epoch()?, revision: last.last };
-                *head = Head { position, hash: last.hash };
-            }
-        }
-        Ok(heads)
     }
 
     /// The log of a lane; `None` for one that this version does not run.

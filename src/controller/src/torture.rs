@@ -11,7 +11,7 @@ use rescind_core::controller::registry::Registry;
 use rescind_core::digest::StateDigest;
 use rescind_core::ids::ChainId;
 use rescind_core::key::KeyHasher;
-use rescind_core::position::{EntryHash, Heads, Lane, Revision};
+use rescind_core::position::{EntryHash, Epoch, Heads, Lane, Revision};
 use tokio_util::sync::CancellationToken;
 
 use crate::startup::{Folded, Logs, StartError, fold};
@@ -76,7 +76,11 @@ impl TortureLog {
     /// # Errors
     /// As such a start; a panic is an error too, as there.
     pub fn fold(&self, trust: &TrustBundle) -> Result<TortureHead, StartError> {
-        let empty = Folded { registry: Registry::new(KeyHasher::new([1; 16])), heads: Heads::default() };
+        let empty = Folded {
+            registry: Registry::new(KeyHasher::new([1; 16])),
+            heads: Heads::default(),
+            forgone: Epoch(0),
+        };
         let folded =
             catch_unwind(AssertUnwindSafe(|| fold(&self.0, trust, empty, None, &CancellationToken::new())));
         let folded = folded.unwrap_or_else(|_| Err(StartError::Task("the fold panicked".to_owned())))?;

@@ -9,6 +9,7 @@
 //!
 //! Private reasons are kept here and nowhere else.
 
+mod adopt;
 mod tables;
 #[cfg(test)]
 mod tests;

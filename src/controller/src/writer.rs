@@ -13,17 +13,22 @@
 //!
 //! A tick is tried once: where its fate is unknown it counts as failed, and what it left behind is found when
 //! the next append meets it.
+//!
+//! While this controller follows another one, the same task reads the lane into the log ([`follow`]), so that
+//! nobody else ever touches either.
 
+mod follow;
 mod lane;
 mod restore;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use rescind_bus::{Bus, Publication, PublishError, StreamSettings};
 use rescind_codec::{NonceTree, SecretKey, SignedTick, TrustBundle, encode_entry, encode_tick};
-use rescind_core::entry::{Entry, Tick};
+use rescind_core::entry::{ChainedEntry, Entry, Tick};
 use rescind_core::ids::{ControllerId, InstanceId, RecordId};
 use rescind_core::lease::LeaseRequest;
 use rescind_core::position::{EntryHash, Lane};
@@ -34,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::lane::{LaneTail, Look};
 use self::restore::Restored;
+use crate::follow::Followed;
 use crate::health::{Health, Trouble};
 use crate::startup::Logs;
 use crate::store::StoreError;
@@ -61,6 +67,12 @@ pub(crate) enum LaneJob {
     Commit { entry: Box<Entry>, reasons: Vec<(RecordId, Box<str>)> },
     /// Set the root over these requests, sign, publish.
     Tick { tick: Box<Tick>, requests: Vec<LeaseRequest> },
+    /// Read the lane into the log.
+    Follow,
+    /// Bring lane and log in line: read, and publish again what the stream lacks.
+    Settle,
+    /// Log these, which continue the log; somebody handed them over.
+    Adopt(Vec<(ChainedEntry, Bytes)>),
 }
 
 /// What became of it.
@@ -75,7 +87,16 @@ pub(crate) enum LaneEvent {
     /// The tick is not in the stream, or nobody knows.
     TickFailed,
     /// Somebody else writes.
-    Deposed { reason: String },
+    Deposed { lane: Lane, reason: String },
+    /// The stream had lost something of this lane, and has it again, after so many entries were published again.
+    /// The outcome of the job follows.
+    Restored { republished: u64 },
+    /// The lane was read; an error says why not.
+    Followed { lane: Lane, followed: Result<Box<Followed>, String> },
+    /// The lane is in line, after this many entries were published again; an error says why not.
+    Settled { lane: Lane, settled: Result<(Box<Followed>, u64), String> },
+    /// These are in the log; none of them where the log does not take them.
+    Adopted { lane: Lane, entries: Vec<ChainedEntry> },
 }
 
 /// What a writer is made of.
@@ -89,10 +110,10 @@ pub(crate) struct WriterParts {
     pub(crate) health: Health,
     pub(crate) metrics: LaneMetrics,
     pub(crate) events: mpsc::Sender<LaneEvent>,
-    /// What is confirmed and not written down yet.
-    pub(crate) confirmed: Option<Confirmed>,
     /// Where the lane ends on the broker.
     pub(crate) tail: u64,
+    /// Folder for what gives way.
+    pub(crate) dir: PathBuf,
     /// Ends attempts that would go on for ever.
     pub(crate) abort: CancellationToken,
 }
@@ -117,7 +138,6 @@ pub(crate) struct Writer {
     lane: Lane,
     lane_name: String,
     log: Arc<LaneLog>,
-    logs: Logs,
     bus: Bus,
     stream: StreamSettings,
     identity: WriterIdentity,
@@ -126,6 +146,7 @@ pub(crate) struct Writer {
     events: mpsc::Sender<LaneEvent>,
     confirmed: Option<Confirmed>,
     tail: LaneTail,
+    dir: PathBuf,
     abort: CancellationToken,
     /// Makes message ids unique: compare-and-set is what makes an append happen once, not the broker's memory
     /// of ids, which would call an append done that its store has lost.
@@ -142,34 +163,23 @@ enum Appended {
 impl Writer {
     /// `None` for a lane that this version does not run.
     pub(crate) fn new(parts: WriterParts) -> Option<Self> {
-        let WriterParts {
-            lane,
-            logs,
-            bus,
-            stream,
-            identity,
-            health,
-            metrics,
-            events,
-            confirmed,
-            tail,
-            abort,
-        } = parts;
+        let WriterParts { lane, logs, bus, stream, identity, health, metrics, events, tail, dir, abort } =
+            parts;
         let log = Arc::clone(logs.get(lane)?);
         let tail = LaneTail::new(lane, identity.clone(), tail);
         Some(Self {
             lane,
             lane_name: lane.to_string(),
             log,
-            logs,
             bus,
             stream,
             identity,
             health,
             metrics,
             events,
-            confirmed,
+            confirmed: None,
             tail,
+            dir,
             abort,
             attempts: 0,
         })
@@ -181,17 +191,24 @@ impl Writer {
             let is_over = match job {
                 LaneJob::Commit { entry, reasons } => self.commit(*entry, reasons).await,
                 LaneJob::Tick { tick, requests } => self.tick(*tick, requests).await,
+                LaneJob::Follow => self.follow().await,
+                LaneJob::Settle => self.settle().await,
+                LaneJob::Adopt(entries) => self.adopt(entries).await,
             };
             if is_over {
                 break;
             }
         }
-        if let Some(confirmed) = self.confirmed.take() {
-            let log = Arc::clone(&self.log);
-            let done = tokio::task::spawn_blocking(move || log.confirm(confirmed)).await;
-            if !matches!(done, Ok(Ok(()))) {
-                tracing::warn!(lane = %self.lane, "what is confirmed was not written down; the next start finds out");
-            }
+        self.write_confirmed().await;
+    }
+
+    /// Writes down how far the broker is known to have everything.
+    async fn write_confirmed(&mut self) {
+        let Some(confirmed) = self.confirmed.take() else { return };
+        let log = Arc::clone(&self.log);
+        let done = tokio::task::spawn_blocking(move || log.confirm(confirmed)).await;
+        if !matches!(done, Ok(Ok(()))) {
+            tracing::warn!(lane = %self.lane, "what is confirmed was not written down; the next start finds out");
         }
     }
 
@@ -410,13 +427,9 @@ impl Writer {
     }
 
     async fn deposed(&mut self, reason: String) -> bool {
-        let reason = format!(
-            "somebody else writes lane {}: {reason}; stop one of the two controllers and restart this one",
-            self.lane
-        );
-        tracing::error!(lane = %self.lane, reason, "deposed");
-        self.tell(LaneEvent::Deposed { reason }).await;
-        true
+        let reason = format!("somebody else writes lane {}: {reason}", self.lane);
+        tracing::warn!(lane = %self.lane, reason, "deposed");
+        !self.tell(LaneEvent::Deposed { lane: self.lane, reason }).await
     }
 
     fn settling(&self, logged: &LoggedEntry, reason: &str) {

@@ -19,8 +19,12 @@ mod direct;
 mod faults;
 #[path = "server/kit.rs"]
 mod kit;
+#[path = "server/recovery.rs"]
+mod recovery;
 #[path = "server/restart.rs"]
 mod restart;
+#[path = "server/roles.rs"]
+mod roles;
 #[path = "server/start.rs"]
 mod start;
 #[path = "server/throughput.rs"]

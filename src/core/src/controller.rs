@@ -2,7 +2,8 @@
 //! committed, and what may be claimed about agents.
 //!
 //! [`rights`] and [`registry`] judge a directive; [`sequencer`] orders what passed into entries and ticks, one
-//! in flight per lane; [`ledger`] keeps what agents prove, and [`gate`] lets nobody be fresh of whom it knows
+//! in flight per lane; [`tenure`] tells a standby when to take over, [`roll_call`] what it asks before it
+//! writes; [`ledger`] keeps what agents prove, and [`gate`] lets nobody be fresh of whom it knows
 //! nothing. Signing, hashing, the write-ahead log and the broker
 //! are the shell's.
 
@@ -12,7 +13,9 @@ pub mod quota;
 pub mod refusal;
 pub mod registry;
 pub mod rights;
+pub mod roll_call;
 pub mod sequencer;
+pub mod tenure;
 
 use crate::time::{BootNs, UnixMs};
 

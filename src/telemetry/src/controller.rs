@@ -54,6 +54,8 @@ pub struct ControllerMetrics {
     http: Family<[(&'static str, String); 2], Counter>,
     enforcement_seconds: Histogram,
     ready: Gauge<u64, AtomicU64>,
+    epoch: Gauge<u64, AtomicU64>,
+    writer: Gauge<u64, AtomicU64>,
     records: Gauge<u64, AtomicU64>,
     entitlements: Gauge<u64, AtomicU64>,
 }
@@ -148,6 +150,8 @@ impl ControllerMetrics {
             http: Family::default(),
             enforcement_seconds: latency(),
             ready: Gauge::default(),
+            epoch: Gauge::default(),
+            writer: Gauge::default(),
             records: Gauge::default(),
             entitlements: Gauge::default(),
         };
@@ -176,6 +180,8 @@ impl ControllerMetrics {
         r.register(n::SNAPSHOT_SECONDS, "Making one snapshot", self.snapshot_seconds.clone());
         r.register(n::HTTP_REQUESTS, "HTTP requests by route and status", self.http.clone());
         r.register(n::ENFORCEMENT_SECONDS, "Accepted to enforced", self.enforcement_seconds.clone());
+        r.register(n::EPOCH, "epoch of the chain that this controller knows", self.epoch.clone());
+        r.register(n::WRITER, "1 while this controller writes, 0 while it follows", self.writer.clone());
         r.register(n::READY, "1 while directives are accepted", self.ready.clone());
         r.register(n::RECORDS, "Records that can still deny", self.records.clone());
         r.register(n::ENTITLEMENTS, "Entitlements that are held", self.entitlements.clone());
@@ -264,6 +270,16 @@ impl ControllerMetrics {
     /// A change was enforced everywhere `after` it was accepted.
     pub fn enforced(&self, after: Duration) {
         self.enforcement_seconds.observe(after.as_secs_f64());
+    }
+
+    /// The role, by its word.
+    pub fn set_role(&self, role: &str) {
+        self.writer.set(u64::from(role == "writer"));
+    }
+
+    /// The epoch.
+    pub fn set_epoch(&self, epoch: u32) {
+        self.epoch.set(u64::from(epoch));
     }
 
     /// Whether directives are accepted.

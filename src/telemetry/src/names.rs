@@ -40,6 +40,10 @@ pub const SNAPSHOT_SECONDS: &str = "rescind_controller_snapshot_seconds";
 pub const HTTP_REQUESTS: &str = "rescind_controller_http_requests";
 /// From acceptance to enforcement everywhere.
 pub const ENFORCEMENT_SECONDS: &str = "rescind_controller_enforcement_seconds";
+/// Epoch of the chain that this controller knows.
+pub const EPOCH: &str = "rescind_controller_epoch";
+/// 1 while this controller writes, 0 while it follows.
+pub const WRITER: &str = "rescind_controller_writer";
 /// 1 while directives are accepted, else 0.
 pub const READY: &str = "rescind_controller_ready";
 /// Records that can still deny something.

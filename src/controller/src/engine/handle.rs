@@ -1,8 +1,9 @@
 //! How the other tasks reach the engine. Every channel is bounded; whoever sends, waits or is refused.
 
+use rescind_core::epoch::LostHistory;
 use rescind_core::ids::RecordId;
 use rescind_core::lease::LeaseRequest;
-use rescind_core::position::Heads;
+use rescind_core::position::{Epoch, Heads};
 use rescind_core::report::Report;
 use rescind_core::time::BootNs;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -10,7 +11,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::batches::BatchRequest;
 use super::board::{BoardRequest, BoardView};
 use super::inside::Inside;
+use super::role::RoleNews;
 use crate::grants::LeaseReply;
+use crate::standing::Standing;
 
 /// Limit: requests with directives under way to the engine.
 const BATCHES_MAX: usize = 64;
@@ -32,6 +35,18 @@ pub(super) type Question = Box<dyn FnOnce(&Inside<'_>) + Send>;
 pub(super) enum Command {
     Inspect(Question),
     Board(BoardRequest),
+    /// Something that the role depends on.
+    Role(RoleNews),
+    /// A person wants this standby to write.
+    TakeOver(oneshot::Sender<bool>),
+    /// What two persons would sign.
+    Recovery(oneshot::Sender<Option<(Epoch, Heads)>>),
+    /// Two persons gave up what is missing.
+    GiveUp {
+        epoch: Epoch,
+        lost: Box<LostHistory>,
+        reply: oneshot::Sender<bool>,
+    },
 }
 
 /// The receiving ends.
@@ -54,6 +69,7 @@ pub(crate) struct EngineHandle {
     reports: mpsc::Sender<Report>,
     commands: mpsc::Sender<Command>,
     heads: watch::Receiver<Heads>,
+    standing: watch::Receiver<Standing>,
 }
 
 impl std::fmt::Debug for Command {
@@ -61,11 +77,18 @@ impl std::fmt::Debug for Command {
         match self {
             Self::Inspect(_) => f.write_str("Inspect"),
             Self::Board(request) => request.fmt(f),
+            Self::Role(_) => f.write_str("Role"),
+            Self::TakeOver(_) => f.write_str("TakeOver"),
+            Self::Recovery(_) => f.write_str("Recovery"),
+            Self::GiveUp { .. } => f.write_str("GiveUp"),
         }
     }
 }
 
-pub(super) fn channels(heads: watch::Receiver<Heads>) -> (EngineHandle, Inbox) {
+pub(super) fn channels(
+    heads: watch::Receiver<Heads>,
+    standing: watch::Receiver<Standing>,
+) -> (EngineHandle, Inbox) {
     let (urgent_in, urgent) = mpsc::channel(BATCHES_MAX);
     let (batches_in, batches) = mpsc::channel(BATCHES_MAX);
     let (leases_in, leases) = mpsc::channel(LEASES_MAX);
@@ -78,6 +101,7 @@ pub(super) fn channels(heads: watch::Receiver<Heads>) -> (EngineHandle, Inbox) {
         reports: reports_in,
         commands: commands_in,
         heads,
+        standing,
     };
     (handle, Inbox { urgent, batches, leases, reports, commands })
 }
@@ -116,6 +140,48 @@ impl EngineHandle {
         let request = BoardRequest { id, until, reply };
         self.commands.send(Command::Board(request)).await.map_err(|_| EngineGone)?;
         answer.await.map_err(|_| EngineGone)
+    }
+
+    /// For tasks of the engine itself.
+    pub(super) fn news(&self) -> mpsc::Sender<Command> {
+        self.commands.clone()
+    }
+
+    /// Tells the engine something that its role depends on; dropped where it has no time, the next one says more.
+    pub(crate) fn tell(&self, news: RoleNews) {
+        self.commands.try_send(Command::Role(news)).ok();
+    }
+
+    /// As [`Self::tell`], waiting for room.
+    pub(crate) async fn tell_surely(&self, news: RoleNews) {
+        self.commands.send(Command::Role(news)).await.ok();
+    }
+
+    /// Asks a standby to take over now. `false`: it does not follow anybody.
+    pub(crate) async fn take_over(&self) -> Result<bool, EngineGone> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::TakeOver(reply)).await.map_err(|_| EngineGone)?;
+        answer.await.map_err(|_| EngineGone)
+    }
+
+    /// What two persons would have to sign; `None`: nothing is missing.
+    pub(crate) async fn recovery(&self) -> Result<Option<(Epoch, Heads)>, EngineGone> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Recovery(reply)).await.map_err(|_| EngineGone)?;
+        answer.await.map_err(|_| EngineGone)
+    }
+
+    /// Gives up what is missing. `false`: nothing is missing, or not from there.
+    pub(crate) async fn give_up(&self, epoch: Epoch, lost: LostHistory) -> Result<bool, EngineGone> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::GiveUp { epoch, lost: Box::new(lost), reply };
+        self.commands.send(command).await.map_err(|_| EngineGone)?;
+        answer.await.map_err(|_| EngineGone)
+    }
+
+    /// The role, followed.
+    pub(crate) fn standing(&self) -> watch::Receiver<Standing> {
+        self.standing.clone()
     }
 
     /// Confirmed heads, followed.

@@ -73,7 +73,11 @@ impl From<&Refusal> for ApiError {
             Refusal::Rights(_) => (StatusCode::FORBIDDEN, "rights"),
             Refusal::Quota { .. } => (StatusCode::TOO_MANY_REQUESTS, "quota"),
             Refusal::Busy | Refusal::Deadline => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
-            Refusal::NotWriter(Deposed::ForeignEntry) => (StatusCode::SERVICE_UNAVAILABLE, "deposed"),
+            Refusal::NotWriter(Deposed::ForeignEntry | Deposed::Standby) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "no_writer")
+            }
+            Refusal::NotWriter(Deposed::HistoryLost) => (StatusCode::SERVICE_UNAVAILABLE, "history_lost"),
+            Refusal::Elsewhere { code, .. } => (status_of(code), *code),
             Refusal::NotWriter(Deposed::LogFailed) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
             Refusal::IdempotencyConflict { .. } => (StatusCode::CONFLICT, "idempotency_conflict"),
             Refusal::UnknownRecord { .. }
@@ -93,6 +97,18 @@ impl From<&Refusal> for ApiError {
             error.retry_after = Some(*retry_after_s);
         }
         error
+    }
+}
+
+/// The status that this controller would have answered with.
+fn status_of(code: &str) -> StatusCode {
+    match code {
+        "rights" => StatusCode::FORBIDDEN,
+        "idempotency_conflict" => StatusCode::CONFLICT,
+        "busy" | "deadline" | "not_writer" | "no_writer" | "not_ready" | "log_full" | "history_lost" => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
     }
 }
 

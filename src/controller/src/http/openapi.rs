@@ -3,7 +3,7 @@
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{read, write};
+use super::{read, roles, write};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -23,6 +23,10 @@ use super::{read, write};
         read::agents,
         read::overview,
         read::position,
+        roles::status,
+        roles::take_over,
+        roles::plan,
+        roles::apply,
         read::healthz,
         read::readyz,
     ),

@@ -11,7 +11,9 @@ use rescind_core::controller::ledger::{Ledger, LedgerConfig};
 use rescind_core::controller::quota::Budget;
 use rescind_core::controller::registry::Registry;
 use rescind_core::controller::rights::{Rights, Word, WordSet};
+use rescind_core::controller::roll_call::Claims;
 use rescind_core::controller::sequencer::{Sequencer, SequencerConfig};
+use rescind_core::controller::tenure::Tenure;
 use rescind_core::ids::{ChainId, ControllerId, EmitterId, InstanceId};
 use rescind_core::key::KeyHasher;
 use rescind_core::lease::LEASE_DEFAULT;
@@ -26,10 +28,12 @@ use crate::clock;
 use crate::config::EmitterConfig;
 use crate::engine::{Engine, EngineParts, LaneSenders};
 use crate::health::Trouble;
+use crate::roster::Roster;
+use crate::startup::Logs;
 use crate::writer::{LaneEvent, LaneJob};
 
 /// Commits everything at once; ticks too.
-async fn fake_lane(mut jobs: mpsc::Receiver<LaneJob>, events: mpsc::Sender<LaneEvent>) {
+async fn fake_lane(lane: Lane, mut jobs: mpsc::Receiver<LaneJob>, events: mpsc::Sender<LaneEvent>) {
     let key = SecretKey::from_seed([2; 32]);
     while let Some(job) = jobs.recv().await {
         let event = match job {
@@ -38,6 +42,9 @@ async fn fake_lane(mut jobs: mpsc::Receiver<LaneJob>, events: mpsc::Sender<LaneE
                 LaneEvent::Committed { lane: entry.lane, hash }
             }
             LaneJob::Tick { .. } => LaneEvent::TickFailed,
+            LaneJob::Settle => LaneEvent::Settled { lane, settled: Ok((Box::default(), 0)) },
+            LaneJob::Follow => LaneEvent::Followed { lane, followed: Ok(Box::default()) },
+            LaneJob::Adopt(_) => LaneEvent::Adopted { lane, entries: Vec::new() },
         };
         if events.send(event).await.is_err() {
             return;
@@ -48,6 +55,7 @@ async fn fake_lane(mut jobs: mpsc::Receiver<LaneJob>, events: mpsc::Sender<LaneE
 struct Rig {
     router: Router,
     health: Health,
+    _dir: tempfile::TempDir,
     _stop: tokio_util::sync::DropGuard,
 }
 
@@ -68,11 +76,12 @@ fn rig() -> Rig {
     let trust = Arc::new(TrustBundle::new(&pin, []).unwrap());
     let metrics = Arc::new(ControllerMetrics::new());
     let health = Health::new(Arc::clone(&metrics));
+    let dir = tempfile::tempdir().unwrap();
     let (events_in, events) = mpsc::channel(16);
     let (deny, deny_jobs) = mpsc::channel(1);
     let (grant, grant_jobs) = mpsc::channel(1);
-    tokio::spawn(fake_lane(deny_jobs, events_in.clone()));
-    tokio::spawn(fake_lane(grant_jobs, events_in));
+    tokio::spawn(fake_lane(Lane::Deny, deny_jobs, events_in.clone()));
+    tokio::spawn(fake_lane(Lane::Grant(0), grant_jobs, events_in));
     let config = SequencerConfig {
         chain,
         epoch: Epoch(1),
@@ -83,9 +92,8 @@ fn rig() -> Rig {
         change_bytes: encoded_change_len,
         reason_sha256,
     };
-    let registry = Registry::new(KeyHasher::new([3; 16]));
     let now = clock::now();
-    let mut sequencer = Sequencer::new(config, registry, Heads::default());
+    let mut sequencer = Sequencer::new(config, Registry::new(KeyHasher::new([3; 16])), Heads::default());
     sequencer.set_budgets([(EmitterId::new("bulk").unwrap(), Budget { per_minute: 1, burst: 4 })]);
     let parts = EngineParts {
         sequencer,
@@ -95,12 +103,28 @@ fn rig() -> Rig {
         grants: mpsc::channel(1).0,
         health: health.clone(),
         metrics: Arc::clone(&metrics),
+        me: ControllerId::new("c1").unwrap(),
+        boot: InstanceId([7; 16]),
+        roster: Arc::new(Roster::open(&dir.path().join("roster.redb")).unwrap()),
+        asking: None,
+        logs: Logs::open(dir.path(), &pin.chain).unwrap(),
+        trust: Arc::clone(&trust),
+        retention: rescind_core::controller::registry::Retention::default(),
+        tenure: Tenure::new(std::time::Duration::ZERO, now.boot),
+        claims: Claims::default(),
+        may_go_on: true,
     };
     let (engine, handle) = Engine::new(parts, now);
     let stop = CancellationToken::new();
     tokio::spawn(engine.run(stop.clone()));
-    let door =
-        Door { engine: handle, health: health.clone(), logs: None, trust, metrics: Arc::clone(&metrics) };
+    let door = Door {
+        engine: handle,
+        health: health.clone(),
+        logs: None,
+        trust,
+        metrics: Arc::clone(&metrics),
+        forwarder: None,
+    };
     let emitters = vec![
         emitter("ir", &Word::ALL, 16),
         emitter("bulk", &Word::ALL, 16),
@@ -119,7 +143,7 @@ fn rig() -> Rig {
         }),
         stop: stop.clone(),
     };
-    Rig { router: router(api), health, _stop: stop.drop_guard() }
+    Rig { router: router(api), health, _dir: dir, _stop: stop.drop_guard() }
 }
 
 impl Rig {
@@ -439,6 +463,7 @@ async fn a_bulk_is_answered_line_by_line_in_order() {
 #[tokio::test]
 async fn trouble_is_told_before_anything_is_ordered() {
     let rig = rig();
+    rig.health.wait_ready(std::time::Duration::from_secs(10)).await.unwrap();
     let revoke = json!({"kind": "revoke", "target": "user:u1"});
     rig.health.raise(Trouble::Log(Lane::Deny), "the disk is full");
     let (status, body) = rig.post("ir", revoke.clone()).await;
@@ -450,9 +475,9 @@ async fn trouble_is_told_before_anything_is_ordered() {
     assert_eq!(rig.post("ir", grant).await.0, 200, "the other lane works");
     rig.health.clear(Trouble::Log(Lane::Deny));
     assert_eq!(rig.post("ir", revoke.clone()).await.0, 200);
-    rig.health.raise(Trouble::Deposed, "another controller writes");
+    rig.health.raise(Trouble::HistoryLost, "somebody holds more");
     let (status, body) = rig.post("ir", revoke).await;
-    assert_eq!((status, code(&body)), (503, "deposed"));
+    assert_eq!((status, code(&body)), (503, "history_lost"));
     assert_eq!(rig.get("/healthz").await.0, 200, "the process is well");
 }
 

@@ -180,7 +180,7 @@ struct Probe {
         (status = 415, description = "no JSON", body = ErrorBody),
         (status = 422, description = "it means nothing here; the message says what to do", body = ErrorBody),
         (status = 429, description = "over the emitter's budget: nothing was ordered; `Retry-After` says when to repeat", body = ErrorBody),
-        (status = 503, description = "busy, not_ready, deposed or log_full: nothing was ordered", body = ErrorBody),
+        (status = 503, description = "busy, not_ready, no_writer, history_lost or log_full: nothing was ordered", body = ErrorBody),
         (status = 504, description = "indeterminate: repeat with the same key", body = ErrorBody),
     ),
     security(("bearer" = []))

@@ -4,8 +4,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rescind_codec::{Chunk, ChunkWriter, encode_manifest};
-use rescind_core::controller::registry::Registry;
-use rescind_core::key::KeyHasher;
 use rescind_core::position::Heads;
 use rescind_core::snapshot::Manifest;
 use tokio::sync::mpsc;
@@ -65,11 +63,8 @@ async fn build(
         let shadow = match shadow {
             Some(shadow) => shadow,
             None => {
-                let mut secret = [0; 16];
-                getrandom::fill(&mut secret).map_err(|error| error.to_string())?;
                 // Why no keys: nobody asks a shadow for repeats.
-                let registry = Registry::with_keys_max(KeyHasher::new(secret), 1);
-                Folded { registry, heads: Heads::default() }
+                Folded::empty(1).map_err(|error| error.to_string())?
             }
         };
         let shadow = fold(&logs, &trust, shadow, Some(heads), &stop).map_err(|error| error.to_string())?;

@@ -7,9 +7,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use rescind_codec::{LogItem, TrustBundle, decode_log_message};
-use rescind_core::controller::registry::{Book, Registry};
+use rescind_core::controller::registry::{Book, IDEMPOTENCY_KEYS_MAX, Registry, Retention};
 use rescind_core::entry::{ChainedEntry, Entry};
-use rescind_core::position::{EntryHash, Head, Heads, Lane, Revision};
+use rescind_core::key::KeyHasher;
+use rescind_core::position::{EntryHash, Epoch, Head, Heads, Lane, Revision};
 use rescind_core::view::View;
 
 use super::{Logs, StartError};
@@ -28,6 +29,25 @@ const PAGE: ReadLimits = ReadLimits { entries: 256, bytes: 8 << 20 };
 pub(crate) struct Folded {
     pub(crate) registry: Registry,
     pub(crate) heads: Heads,
+    /// The newest epoch that gave history up; claims of earlier ones mean nothing.
+    pub(crate) forgone: Epoch,
+}
+
+impl Folded {
+    /// Nothing yet, under a secret of its own.
+    pub(crate) fn empty(keys_max: usize) -> Result<Self, StartError> {
+        let mut secret = [0; 16];
+        getrandom::fill(&mut secret).map_err(|_| StartError::Random)?;
+        let registry = Registry::with_keys_max(KeyHasher::new(secret), keys_max);
+        Ok(Self { registry, heads: Heads::default(), forgone: Epoch(0) })
+    }
+
+    /// The state at the ends of these logs.
+    pub(crate) fn of(logs: &Logs, trust: &TrustBundle, retention: Retention) -> Result<Self, StartError> {
+        let mut empty = Self::empty(IDEMPOTENCY_KEYS_MAX)?;
+        empty.registry.set_retention(retention);
+        fold(logs, trust, empty, None, &CancellationToken::new())
+    }
 }
 
 /// Goes on from `from` to the heads `until` (`None`: to the ends). Both lanes are decoded at the same time, in
@@ -41,7 +61,7 @@ pub(crate) fn fold(
 ) -> Result<Folded, StartError> {
     let end = |lane: Lane| until.and_then(|heads| heads.get(lane).map(|head| head.position.revision));
     let from_heads = from.heads;
-    let Folded { registry, heads } = &mut from;
+    let Folded { registry, heads, forgone } = &mut from;
     let (view, book) = registry.parts_mut();
     thread::scope(|scope| {
         let lane = |log, head: Head, lane| {
@@ -54,7 +74,7 @@ pub(crate) fn fold(
         let grant = lane(&logs.grant, from_heads.grant, Lane::Grant(0));
         let (noted, entries) = sync_channel(AHEAD);
         let writing = scope.spawn(move || note(&entries, book));
-        let mut stage = Stage { view, heads, trust, stop, noted };
+        let mut stage = Stage { view, heads, forgone, trust, stop, noted };
         // Order does not matter: lanes touch different items.
         let folded = stage.apply(deny, Lane::Deny).and_then(|()| stage.apply(grant, Lane::Grant(0)));
         // Ends the thread behind.
@@ -118,6 +138,7 @@ fn note(entries: &Receiver<Entry>, book: &mut Book) {
 struct Stage<'a> {
     view: &'a mut View,
     heads: &'a mut Heads,
+    forgone: &'a mut Epoch,
     trust: &'a TrustBundle,
     stop: &'a CancellationToken,
     noted: SyncSender<Entry>,
@@ -147,6 +168,9 @@ impl Stage<'_> {
             }
             for change in &entry.changes {
                 self.view.apply(change).map_err(|error| broken(error.to_string()))?;
+            }
+            if entry.fence_start().is_some_and(|start| start.lost.is_some()) {
+                *self.forgone = (*self.forgone).max(entry.epoch);
             }
             *head = Head { position: entry.last(), hash };
             if self.noted.send(entry).is_err() {

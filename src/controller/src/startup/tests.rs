@@ -77,7 +77,11 @@ fn open(dir: &Path) -> Logs {
 }
 
 fn fold_all(logs: &Logs, until: Option<Heads>) -> Result<Folded, StartError> {
-    let empty = Folded { registry: Registry::new(KeyHasher::new([3; 16])), heads: Heads::default() };
+    let empty = Folded {
+        registry: Registry::new(KeyHasher::new([3; 16])),
+        heads: Heads::default(),
+        forgone: Epoch(0),
+    };
     fold(logs, &trust(), empty, until, &CancellationToken::new())
 }
 
@@ -132,7 +136,11 @@ fn a_fold_can_be_stopped() {
     log(&logs, &entry(1, 3, EntryHash::default()), 2);
     let stop = CancellationToken::new();
     stop.cancel();
-    let empty = Folded { registry: Registry::new(KeyHasher::new([3; 16])), heads: Heads::default() };
+    let empty = Folded {
+        registry: Registry::new(KeyHasher::new([3; 16])),
+        heads: Heads::default(),
+        forgone: Epoch(0),
+    };
     assert!(matches!(fold(&logs, &trust(), empty, None, &stop), Err(StartError::Task(_))));
 }
 

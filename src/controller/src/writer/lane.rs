@@ -47,10 +47,20 @@ impl LaneTail {
         self.expected
     }
 
-    /// The lane was brought in line with the log and ends here.
+    /// The lane was read into the log, or brought in line with it, and ends here.
     pub(crate) const fn restored(&mut self, end: u64) {
         self.judged = end;
         self.expected = end;
+    }
+
+    /// Where reading goes on.
+    pub(crate) const fn judged(&self) -> u64 {
+        self.judged
+    }
+
+    /// Another controller wrote meanwhile: late messages of our time before may appear again.
+    pub(crate) const fn has_not_appended(&mut self) {
+        self.has_appended = false;
     }
 
     /// Our append was stored here.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use rescind_bus::Publication;
 use rescind_codec::{LogItem, decode_log_message, encode_entry};
-use rescind_core::position::Lane;
+use rescind_core::position::{Lane, Position};
 use serde_json::json;
 
 use crate::kit::{Api, FakeAgent, Realm, SOON, key, until};
@@ -79,7 +79,7 @@ async fn a_killed_broker_comes_back_with_everything_that_was_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_foreign_entry_deposes_for_good_and_nothing_is_granted_any_more() {
+async fn s13_a_forked_lane_stands_still_and_nothing_is_granted_any_more() {
     let realm = Realm::new();
     let controller = realm.start().await;
     let api = Api::new(&controller, "ir");
@@ -105,21 +105,21 @@ async fn a_foreign_entry_deposes_for_good_and_nothing_is_granted_any_more() {
         deadline: SOON,
     };
     bus.publish(publication).await.unwrap();
-    let readiness =
-        until("deposed", || async { Some(controller.ready()).filter(|readiness| !readiness.ready) }).await;
-    assert!(readiness.reasons[0].contains("somebody else writes lane deny"), "{readiness:?}");
+    let is_forked = |reason: &String| reason.contains("lane deny has another revision 1");
+    until("forked", || async { controller.ready().reasons.iter().any(is_forked).then_some(()) }).await;
     let (status, body) = api.revoke("s1", "k1").await;
-    assert_eq!((status, &body["error"]["code"]), (503, &json!("deposed")));
+    assert_eq!((status, &body["error"]["code"]), (503, &json!("no_writer")));
     let a1 = FakeAgent::new(&realm, "a1", 1).await;
     assert!(a1.lease(1).await.is_none(), "no grant from a deposed controller");
     assert!(controller.wait_ready(Duration::from_millis(50)).await.is_err());
     controller.stop().await;
-    let error = realm.try_start().await.unwrap_err().to_string();
-    assert!(error.contains("which the log in data_dir lacks"), "{error}");
+    let controller = realm.start().await;
+    assert!(controller.ready().reasons.iter().any(is_forked), "{:?}", controller.ready());
+    controller.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_is_lost_under_a_running_controller_is_made_again_from_the_log() {
+async fn fault_stream_deleted_is_made_again_from_the_log_in_a_new_epoch() {
     let mut realm = Realm::new();
     let controller = realm.start().await;
     let api = Api::new(&controller, "ir");
@@ -131,22 +131,25 @@ async fn a_stream_that_is_lost_under_a_running_controller_is_made_again_from_the
     std::fs::remove_dir_all(realm.path("nats/store")).unwrap();
     realm.nats.restart().unwrap();
     let a1 = FakeAgent::new(&realm, "a1", 1).await;
-    let grant = until("leases again", || a1.lease(3)).await;
-    assert_eq!(grant.tick.heads.deny.position.revision.0, 5);
-    assert_eq!(revisions(&realm).await, [1, 2, 3, 4, 5], "back within a tick");
+    let grant = until("leases in the new epoch", || async {
+        a1.lease(3).await.filter(|grant| grant.tick.epoch.0 == 2)
+    })
+    .await;
+    assert_eq!(grant.tick.heads.deny.position, Position::new(2, 6), "the fence is the sixth");
+    assert_eq!(revisions(&realm).await, [1, 2, 3, 4, 5, 6], "back within a tick");
     controller.wait_ready(SOON).await.unwrap();
-    assert_eq!(api.accept(json!({"kind": "hold", "target": "user:u9"})).await, "deny-1-6");
+    assert_eq!(api.accept(json!({"kind": "hold", "target": "user:u9"})).await, "deny-2-7");
     let (status, second) = api
         .post(&json!({"kind": "grant", "holder": "role:r", "action": "a:c", "resource": "/x", "idempotency_key": "g"}))
         .await;
-    assert_eq!((status, &second["id"]), (200, &json!("grant0-1-2")), "{second}");
-    assert_eq!(revisions(&realm).await, [1, 2, 3, 4, 5, 6]);
+    assert_eq!((status, &second["id"]), (200, &json!("grant0-2-3")), "{second}");
+    assert_eq!(revisions(&realm).await, [1, 2, 3, 4, 5, 6, 7]);
     controller.stop().await;
     realm.start().await.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_went_back_gets_what_it_lost() {
+async fn fault_broker_store_rolled_back_gets_what_it_lost_in_a_new_epoch() {
     let mut realm = Realm::new();
     let controller = realm.start().await;
     let api = Api::new(&controller, "ir");
@@ -167,9 +170,10 @@ async fn a_stream_that_went_back_gets_what_it_lost() {
     std::fs::rename(&old, &store).unwrap();
     realm.nats.restart().unwrap();
     let a1 = FakeAgent::new(&realm, "a1", 1).await;
-    until("leases again", || a1.lease(3)).await;
-    assert_eq!(revisions(&realm).await, [1, 2], "nothing is un-revoked");
-    assert_eq!(api.accept(json!({"kind": "hold", "target": "user:u9"})).await, "deny-1-3");
+    until("leases in the new epoch", || async { a1.lease(3).await.filter(|grant| grant.tick.epoch.0 == 2) })
+        .await;
+    assert_eq!(revisions(&realm).await, [1, 2, 3], "nothing is un-revoked, and a fence");
+    assert_eq!(api.accept(json!({"kind": "hold", "target": "user:u9"})).await, "deny-2-4");
     controller.stop().await;
     realm.start().await.stop().await;
 }

@@ -56,9 +56,15 @@ impl Realm {
         let pin = RealmPin::new("prod", chain, root.public()).unwrap();
         let identities = [
             ("c1", Identity::Controller(ControllerId::new("c1").unwrap()), BusRole::Controller),
+            ("c2", Identity::Controller(ControllerId::new("c2").unwrap()), BusRole::Controller),
             ("a1", Identity::Agent(AgentId::new("a1").unwrap()), BusRole::Agent),
             ("a2", Identity::Agent(AgentId::new("a2").unwrap()), BusRole::Agent),
             ("ir", Identity::Emitter(EmitterId::new("ir").unwrap(), Rights::everything()), BusRole::Emitter),
+            (
+                "ciso",
+                Identity::Emitter(EmitterId::new("ciso").unwrap(), Rights::everything()),
+                BusRole::Emitter,
+            ),
         ];
         let mut certs = Vec::new();
         let mut users = Vec::new();
@@ -77,6 +83,7 @@ impl Realm {
         write("realm.json", &pin.to_json());
         write("trust.json", &trust.to_json());
         write("controller.key", &key("c1").to_text());
+        write("c2.key", &key("c2").to_text());
         let store_dir = dir.path().join("nats/store");
         let rendered = ServerConfig {
             subjects: Subjects::new("prod").unwrap(),
@@ -116,7 +123,12 @@ nkey_file = "c1.nk"
 [[emitters]]
 name = "ir"
 token_sha256 = "{ir}"
-allow = ["revoke", "disable", "hold", "kill", "lift", "reinstate", "grant", "withdraw"]
+allow = ["revoke", "disable", "hold", "kill", "lift", "reinstate", "grant", "withdraw", "recover"]
+rung_max = 16
+[[emitters]]
+name = "ciso"
+token_sha256 = "{ciso}"
+allow = ["recover"]
 rung_max = 16
 [[emitters]]
 name = "hr"
@@ -128,12 +140,26 @@ rung_max = 5
             url = self.nats.client_url(),
             stream = self.stream,
             ir = hash("ir"),
+            ciso = hash("ciso"),
             hr = hash("hr"),
         )
     }
 
     pub(crate) fn config(&self) -> ControllerConfig {
         ControllerConfig::parse(&self.toml(), self.dir.path()).unwrap()
+    }
+
+    /// The second controller, with data of its own.
+    pub(crate) async fn start_second(&self) -> Controller {
+        let text = self
+            .toml()
+            .replace("controller_id = \"c1\"", "controller_id = \"c2\"")
+            .replace("\"controller.key\"", "\"c2.key\"")
+            .replace("\"c1.nk\"", "\"c2.nk\"")
+            .replace("\"data\"", "\"data2\"")
+            .replace("\"address\"", "\"address2\"");
+        let config = ControllerConfig::parse(&text, self.dir.path()).unwrap();
+        Controller::start(config).await.unwrap_or_else(|error| panic!("{}", chain(&error)))
     }
 
     pub(crate) async fn try_start(&self) -> Result<Controller, StartError> {
@@ -216,6 +242,18 @@ impl Api {
         answer["id"].as_str().unwrap().to_owned()
     }
 
+    pub(crate) async fn post_to(&self, path: &str, body: &Value) -> (u16, Value) {
+        let request = self.http.post(format!("{}{path}", self.url)).bearer_auth(&self.token).json(body);
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap_or(Value::Null))
+    }
+
+    /// Role, epoch and known writer.
+    pub(crate) async fn status(&self) -> (String, u64, Value) {
+        let (_, body) = self.get("/v1/status").await;
+        (body["role"].as_str().unwrap().to_owned(), body["epoch"].as_u64().unwrap(), body["writer"].clone())
+    }
+
     pub(crate) async fn revoke(&self, session: &str, key: &str) -> (u16, Value) {
         let target = format!("session:https://idp.example#{session}");
         self.post(&json!({"kind": "revoke", "target": target, "idempotency_key": key})).await
@@ -266,6 +304,22 @@ impl<'a> FakeAgent<'a> {
         let wait = Duration::from_secs(2);
         let answer = self.bus.request(&self.bus.subjects().lease(), Bytes::from(bytes), wait).await.ok()?;
         Some(decode_grant(&answer, &request, &self.realm.trust).unwrap())
+    }
+
+    /// Why a lease request got no grant.
+    pub(crate) async fn lease_refused(&self, nonce: u8) -> String {
+        let request = self.request(nonce);
+        let bytes = encode_lease_request(&request, &self.realm.pin.chain, &key(self.id.as_str()));
+        let wait = Duration::from_secs(2);
+        self.bus
+            .request(&self.bus.subjects().lease(), Bytes::from(bytes), wait)
+            .await
+            .unwrap_err()
+            .to_string()
+    }
+
+    pub(crate) async fn bus_of_controller(&self) -> Bus {
+        self.realm.bus("c1").await
     }
 
     pub(crate) async fn report(&mut self, applied: Heads) {

@@ -145,6 +145,22 @@ impl Ledger {
         }
     }
 
+    /// This controller begins to write at `now`, or follows another one until then: leases of others were asked
+    /// for earlier.
+    pub const fn begin(&mut self, now: BootNs) {
+        self.started_at = now;
+    }
+
+    /// Another controller wrote before: of agents that it may have granted leases to nothing is known.
+    pub fn forget_never_granted(&mut self) {
+        for entry in self.agents.values_mut() {
+            if entry.last == LastKnown::NeverGranted {
+                entry.last = LastKnown::Unknown;
+            }
+        }
+        self.is_dirty = true;
+    }
+
     /// An agent that is enrolled: it has a row on every board, heard or not. `last` is what durable memory says
     /// of its runs before this controller started; [`LastKnown::NeverGranted`] may only be said where every
     /// first grant is made durable before it is sent.

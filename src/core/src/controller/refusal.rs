@@ -8,7 +8,7 @@ use crate::ids::RecordId;
 use crate::record::{RecordError, RecordKind};
 use crate::view::FoldError;
 
-/// Why this controller stopped writing for good.
+/// Why this controller does not write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Deposed {
     /// Another controller's entry stands at our place.
@@ -17,6 +17,12 @@ pub enum Deposed {
     /// The write-ahead log does not take entries any more.
     #[error("its write-ahead log does not take entries")]
     LogFailed,
+    /// It follows another writer, or is about to begin.
+    #[error("it follows another writer")]
+    Standby,
+    /// Somebody holds history that this controller lacks.
+    #[error("somebody holds accepted changes that its log lacks")]
+    HistoryLost,
 }
 
 /// A directive that was refused: nothing was ordered, nothing will happen.
@@ -46,9 +52,17 @@ pub enum Refusal {
     Deadline,
     /// This controller does not write any more.
     #[error(
-        "this controller stopped writing: {0}; repeat at the one that writes, with the same idempotency key"
+        "this controller does not write: {0}; repeat at the one that writes, with the same idempotency key"
     )]
     NotWriter(Deposed),
+    /// The controller that writes refused it; this one only passed it on.
+    #[error("{message}")]
+    Elsewhere {
+        /// Short name, one of those of [`Self::code`].
+        code: &'static str,
+        /// What that controller said.
+        message: Box<str>,
+    },
     /// The key was used for something else (D16).
     #[error("this idempotency key was used for another ask, accepted as `{id}`; choose a new key")]
     IdempotencyConflict {
@@ -127,6 +141,7 @@ impl Refusal {
             Self::Quota { .. } => "quota",
             Self::Deadline => "deadline",
             Self::NotWriter(_) => "not_writer",
+            Self::Elsewhere { code, .. } => code,
             Self::IdempotencyConflict { .. } => "idempotency_conflict",
             Self::UnknownRecord { .. } => "unknown_record",
             Self::UnknownEntitlement { .. } => "unknown_entitlement",

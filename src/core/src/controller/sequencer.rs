@@ -9,22 +9,31 @@
 //! | settling | committed | free; repeats of the same keys are accepted |
 //! | tick in flight | appended | free; its nonces are granted, only now |
 //! | tick in flight | failed | free; its nonces are dropped, agents ask again |
-//! | any | deposed | over: nothing is accepted or granted any more |
+//! | any | held | what is in flight settles, nothing new begins |
+//! | all free | fence due | a fence in flight, grant lanes first, then deny; then the new epoch |
+//! | any | deposed | nothing is accepted or granted; queued directives hear so |
+//! | free, not writing | adopted | the entry of another writer is the new head |
+//!
+//! INVARIANT (S13): between the first fence of an epoch and its last one nothing is accepted and no tick goes
+//! out. Compare-and-set on the deny lane alone would let a deposed writer accept on a grant lane.
 //!
 //! INVARIANT (S1): a tick's heads are the confirmed heads when it was made, so nothing accepted before is
 //! missing, and its digest is that of the state at exactly these heads.
 
 mod aging;
 mod cut;
+mod fence;
 mod output;
 mod slot;
 
 use core::time::Duration;
 use std::collections::VecDeque;
 
+pub use fence::{FenceRefusal, Hold};
 pub use output::{ControllerOutput, Outcome};
 
 use self::aging::Aging;
+use self::fence::Fence;
 use self::slot::{InFlight, Queued, Slot, Waiter};
 use super::quota::{Budget, Quotas};
 use super::refusal::{Deposed, Refusal};
@@ -56,7 +65,7 @@ pub const TICK_PAUSE_IDLE: Duration = Duration::from_secs(1);
 pub struct SequencerConfig {
     /// The realm's chain.
     pub chain: ChainId,
-    /// Its current epoch.
+    /// Its epoch at the start.
     pub epoch: Epoch,
     /// Who this is.
     pub controller: ControllerId,
@@ -94,6 +103,9 @@ pub struct Sequencer {
     floor: Revision,
     quotas: Quotas,
     aging: Aging,
+    epoch: Epoch,
+    fence: Option<Fence>,
+    held: Option<Hold>,
     deposed: Option<Deposed>,
     outputs: VecDeque<ControllerOutput>,
 }
@@ -103,7 +115,11 @@ impl Sequencer {
     #[must_use]
     pub fn new(config: SequencerConfig, registry: Registry, heads: Heads) -> Self {
         let digest = registry.digest();
+        let epoch = config.epoch;
         Self {
+            epoch,
+            fence: None,
+            held: None,
             config,
             registry,
             deny: Slot::new(heads.deny),
@@ -195,6 +211,9 @@ impl Sequencer {
         if let Some(why) = self.deposed {
             return Err(Refusal::NotWriter(why));
         }
+        if self.held == Some(Hold::HistoryLost) {
+            return Err(Refusal::NotWriter(Deposed::HistoryLost));
+        }
         rights.allows(&directive.ask, self.registry.ended_kind(&directive.ask))?;
         Ok(())
     }
@@ -226,6 +245,7 @@ impl Sequencer {
             for Waiter { ticket, id, existing } in waiters {
                 self.answer(ticket, Outcome::Accepted { id, position: id.position(), existing });
             }
+            self.fence_stored(lane, last);
         }
         self.run(now);
     }
@@ -256,9 +276,11 @@ impl Sequencer {
         self.run(now);
     }
 
-    /// This controller cannot write any more. Final for this run.
+    /// This controller does not write any more, until [`Self::begin_writing`].
     pub fn handle_deposed(&mut self, why: Deposed) {
         self.deposed = Some(why);
+        self.fence = None;
+        self.held = None;
         self.drop_tick();
         let nonces: Vec<Ticket> = self.nonces.drain(..).map(|(ticket, _)| ticket).collect();
         if !nonces.is_empty() {
@@ -290,7 +312,8 @@ impl Sequencer {
             return None;
         }
         let deadlines = [&self.deny, &self.grant].into_iter().filter_map(Slot::next_deadline);
-        let tick = self.is_deny_free().then(|| self.tick_due());
+        let may_tick = self.is_deny_free() && self.held.is_none() && self.fence.is_none();
+        let tick = may_tick.then(|| self.tick_due());
         deadlines.chain(tick).min()
     }
 
@@ -300,6 +323,15 @@ impl Sequencer {
         }
         for lane in LANES {
             self.expire(lane, now.boot);
+        }
+        if self.held.is_some() {
+            return;
+        }
+        if self.fence.is_some() {
+            self.run_fence(now);
+            if self.fence.is_some() {
+                return;
+            }
         }
         // Why the tick first where it is due: entries back to back must not starve it.
         if self.is_deny_free() && self.tick_due() <= now.boot {
@@ -327,7 +359,7 @@ impl Sequencer {
         let heads = self.heads();
         let tick = Box::new(Tick {
             chain: self.config.chain.clone(),
-            epoch: self.config.epoch,
+            epoch: self.epoch,
             heads,
             digest: if seeded::active(Bug::TickOfOrdered) { self.registry.digest() } else { self.digest },
             lease_ms: u32::try_from(self.config.lease.as_millis()).unwrap_or(u32::MAX),

@@ -37,7 +37,7 @@ impl Sequencer {
         while changes.len() < cut_max(lane) {
             let Some(queued) = self.slot_mut(lane).pop() else { break };
             let revision = Revision(first.0.saturating_add(changes.len() as u64));
-            let next = RecordId::new(lane, Position { epoch: self.config.epoch, revision });
+            let next = RecordId::new(lane, Position { epoch: self.epoch, revision });
             match self.order(&queued, next, now) {
                 Ok(Ordered::Existing(id)) => self.answer_existing(lane, queued.ticket, id),
                 Ok(Ordered::Change(change)) => {
@@ -103,7 +103,7 @@ impl Sequencer {
         let head = self.slot(lane).head;
         let entry = Box::new(Entry {
             chain: self.config.chain.clone(),
-            epoch: self.config.epoch,
+            epoch: self.epoch,
             lane,
             first: head.position.revision.next(),
             changes,
