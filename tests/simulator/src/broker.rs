@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use rescind_core::entry::{ChainedEntry, Tick};
-use rescind_core::position::Lane;
+use rescind_core::position::{EntryHash, Lane};
 
 use crate::event::Snapshot;
 
@@ -81,6 +81,15 @@ impl Broker {
             Lane::Deny => &self.content.deny,
             Lane::Grant(_) => &self.content.grant,
         }
+    }
+
+    /// Hashes of the entries that can be read.
+    pub(crate) fn entries(&self, lane: Lane) -> impl Iterator<Item = EntryHash> + '_ {
+        let readable = self.lane(lane).iter().filter(|stored| stored.is_readable);
+        readable.filter_map(|stored| match &stored.message {
+            LogMessage::Entry(entry) => Some(entry.hash),
+            LogMessage::Tick(..) => None,
+        })
     }
 
     pub(crate) fn last(&self, lane: Lane) -> u64 {

@@ -4,12 +4,14 @@
 //! needs a writer that keeps its log and stays connected until the stream is whole again, and a controller that
 //! loses its log needs a whole stream. Losing all copies needs two persons, and is another test's matter.
 
-use rescind_core::position::Lane;
+use std::collections::HashSet;
+
+use rescind_core::position::{LANES, Lane};
 
 use crate::agent::Disk;
 use crate::event::{Event, Heal, Phase, ToAgent};
 use crate::plan::{MS, S};
-use crate::words::GRANT;
+use crate::words::{GRANT, slot};
 use crate::world::World;
 
 /// How long the only whole copy has to stay untouched.
@@ -57,7 +59,8 @@ impl World {
                 self.queue.plan(at, Event::Heal(Heal::AgentUp(index)));
             }
             6 | 7 => {
-                let at = self.wait(100, 15_000);
+                // Why not longer: what waits for a stopped process is planned for its end.
+                let at = self.wait(100, 15_000).min(self.plan.storm);
                 self.agents[index as usize].paused_until = at;
                 self.queue.plan(at + MS, Event::Heal(Heal::AgentGoesOn(index)));
             }
@@ -113,7 +116,7 @@ impl World {
                 self.queue.plan(at, Event::Heal(Heal::ControllerUp(index)));
             }
             6 => {
-                let at = self.wait(100, 10_000);
+                let at = self.wait(100, 10_000).min(self.plan.storm);
                 self.pause_controller(index, at);
                 self.queue.plan(at + MS, Event::Heal(Heal::ControllerGoesOn(index)));
             }
@@ -128,6 +131,14 @@ impl World {
 
     /// The log of a controller goes back to an earlier time; the stream has it all.
     fn lose_log(&mut self, index: u32) {
+        let is_whole = LANES.into_iter().all(|lane| {
+            let stored: HashSet<_> = self.broker.entries(lane).collect();
+            let wal = &self.controllers[index as usize].wal[slot(lane)];
+            wal.iter().filter(|there| there.confirmed).all(|there| stored.contains(&there.entry.hash))
+        });
+        if !is_whole {
+            return;
+        }
         for slot in 0..2 {
             let left = self.rng.index(self.controllers[index as usize].wal[slot].len() + 1);
             self.controllers[index as usize].wal[slot].truncate(left);
@@ -147,7 +158,7 @@ impl World {
                 self.queue.plan(at, Event::Heal(Heal::BrokerUp));
             }
             3 | 4 => {
-                let at = self.wait(50, 8_000);
+                let at = self.wait(50, 8_000).min(self.plan.storm);
                 self.broker.stopped_until = at;
                 self.queue.plan(at + MS, Event::Heal(Heal::BrokerGoesOn));
             }

@@ -233,10 +233,12 @@ impl World {
                 let is_new = began >= paused_until;
                 writing.sequencer.handle_tick_appended(now);
                 let resumed = is_new && core::mem::take(&mut writing.is_unproven);
-                let (heads, epoch) = (writing.sequencer.heads(), heads_epoch(&writing.sequencer.heads()));
+                let (heads, digest) = (writing.sequencer.heads(), writing.sequencer.digest());
+                let epoch = heads_epoch(&heads);
                 if resumed {
                     let by = Writer { controller: index, run };
                     self.tell(&Tell::WriterBegan { at: self.now, by, epoch, heads });
+                    self.tell(&Tell::Confirmed { at: self.now, by, heads, digest });
                 }
             }
             None => {}
