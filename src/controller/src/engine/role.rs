@@ -362,6 +362,8 @@ impl Engine {
 
     pub(super) fn tell_standing(&mut self, now: Now) {
         let role = match &self.phase {
+            // Before its fences are stored a new epoch has not begun.
+            Phase::Writing if self.sequencer.is_fencing() => Role::Starting,
             Phase::Writing => Role::Writer,
             Phase::Claiming(_) => Role::Starting,
             Phase::Standby | Phase::SteppingDown { .. } | Phase::Folding => Role::Standby,
