@@ -1,4 +1,4 @@
-//! The developer's menu: `cargo xtask demo | test | ci | codegen | bench | sim`.
+//! The developer's menu: `cargo xtask demo | test | ci | codegen | bench | sim | nemesis`.
 //!
 //! One place that knows how the repository is built, checked and shown. It starts other programs and says
 //! what it does; it holds no product code and no decisions. Deliberately small: it must compile in seconds on

@@ -36,6 +36,8 @@ cargo xtask <command>
                                many agents and controllers in virtual time, with faults from seeds
   seeded [--json]              breaks rules of the core on purpose, one at a time, and writes into
                                docs/testing.md what found each; fails where nothing did
+  nemesis [--minutes M] [..]   breaks real processes on purpose for 5 minutes, or M, and checks the guarantees;
+                               `--mix NAME`, `--seed S`, `--cluster`, `--json`; see docs/testing.md
   help                         this text
 
 A nats-server is looked for on PATH and else installed into target/nats; RESCIND_NATS_SERVER names another.";
@@ -70,6 +72,8 @@ pub(crate) enum Choice {
     Bench(Vec<String>),
     /// A check that takes too long, or needs too much, for every merge.
     Deep(Deep, Vec<String>),
+    /// Break processes; options for `rescind-nemesis`.
+    Nemesis(Vec<String>),
 }
 
 /// Reads the command line.
@@ -95,6 +99,7 @@ pub(crate) fn choose(words: &[&str]) -> Result<Choice, String> {
         ("miri", _) => Ok(Choice::Deep(Deep::Miri, owned())),
         ("fuzz", _) => Ok(Choice::Deep(Deep::Fuzz, owned())),
         ("mutants", _) => Ok(Choice::Deep(Deep::Mutants, owned())),
+        ("nemesis", _) => Ok(Choice::Nemesis(owned())),
         ("ci", []) => Ok(Choice::Ci),
         ("codegen", []) => Ok(Choice::Codegen { check: false }),
         ("codegen", ["--check"]) => Ok(Choice::Codegen { check: true }),
@@ -126,6 +131,7 @@ pub(crate) fn perform(choice: Choice) -> Result<(), String> {
         Choice::Sim(options) => sim(&workspace, &options),
         Choice::Seeded(options) => crate::seeded::hunt(&workspace, &options),
         Choice::Deep(check, options) => deep::perform(check, &workspace, &options),
+        Choice::Nemesis(options) => nemesis(&workspace, &options),
     }
 }
 
@@ -157,6 +163,17 @@ fn torture(workspace: &Workspace, options: &[String]) -> Result<(), String> {
     let mut command = cargo(workspace);
     command.args(["run", "-p", "rescind-torture", "--", "run"]).args(options);
     crate::command::become_it("the torture", &mut command)
+}
+
+/// Why the profile of the tests: its assertions are on, and `cargo xtask test` has built most of it.
+fn nemesis(workspace: &Workspace, options: &[String]) -> Result<(), String> {
+    let server = nats::server(workspace)?;
+    let mut build = cargo(workspace);
+    run("the build of the fleet", build.args(["build", "-p", "rescind-cli", "-p", "rescind-nemesis"]))?;
+    let binaries = workspace.target.join("debug");
+    let mut command = std::process::Command::new(binaries.join("rescind-nemesis"));
+    command.args(options).env(nats::VARIABLE, &server.path).env("RESCIND_BINARY", binaries.join("rescind"));
+    crate::command::become_it("the nemesis", &mut command)
 }
 
 #[cfg(feature = "codegen")]

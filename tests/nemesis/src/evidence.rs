@@ -8,7 +8,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use rescind_core::position::{Lane, Position};
+use rescind_checker::Effect;
+use rescind_core::{
+    ids::RecordId,
+    position::{Lane, Position},
+};
 use rescind_testkit::{KitError, KitResult};
 use serde_json::{Value, json};
 
@@ -44,6 +48,23 @@ pub struct Allow {
     pub from_ns: u64,
     /// Clock after the decision.
     pub to_ns: u64,
+    /// Deny position that it was decided on.
+    pub deny: Position,
+    /// Grant position that it was decided on.
+    pub grant: Position,
+}
+
+/// A change that was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// Its id.
+    pub id: RecordId,
+    /// What it does.
+    pub effect: Effect,
+    /// When its directive was sent first; the chain can hold it from then on.
+    pub sent_ns: u64,
+    /// When the answer was here.
+    pub accepted_ns: u64,
 }
 
 /// The state of an agent as it told it last.
@@ -85,8 +106,8 @@ pub struct Seen {
     pub told: BTreeMap<usize, Told>,
     /// The change that each idempotency key made.
     pub effects: BTreeMap<String, String>,
-    /// Changes that give access, accepted; id and whether its effect was later taken away.
-    pub gifts: Vec<String>,
+    /// Every accepted change, in the order of the answers.
+    pub changes: Vec<Change>,
     /// How many answers agents wrote down.
     pub answers: u64,
     /// Directives that are under way.
@@ -180,10 +201,11 @@ impl Evidence {
         let mut seen = self.seen();
         match line {
             Line::Started { at_ns } => seen.freshness.entry(agent).or_default().push((at_ns, false)),
-            Line::Answer { q, from_ns, to_ns, allow, .. } => {
+            Line::Answer { q, from_ns, to_ns, allow, deny, grant, .. } => {
                 seen.answers += 1;
                 if allow {
-                    seen.allows.entry(q).or_default().push(Allow { agent, from_ns, to_ns });
+                    let (deny, grant) = (Position::new(deny.0, deny.1), Position::new(grant.0, grant.1));
+                    seen.allows.entry(q).or_default().push(Allow { agent, from_ns, to_ns, deny, grant });
                 }
             }
             Line::State { at_ns, fresh, deny, grant, digest, fault, .. } => {

@@ -14,6 +14,7 @@ use crate::{
     clock::mono_ns,
     evidence::{Denial, Violation},
     fleet::{Fleet, watch_until},
+    judge,
     people::Person,
 };
 
@@ -236,5 +237,13 @@ pub fn violations(fleet: &Fleet) -> Vec<Violation> {
     let mut all = seen.broken.clone();
     all.extend(check::s1(&seen, fleet.bound));
     all.extend(check::s2(&seen));
+    all.extend(judge::judge(&seen, fleet.bound, fleet.realm.issuer().url()));
+    // Why only agents: a controller may give up and be started again; an agent that ends takes its service along.
+    let agents = fleet.ended.iter().filter(|ended| ended.name.starts_with("agent-"));
+    all.extend(agents.map(|ended| Violation {
+        guarantee: "L7",
+        at_ns: mono_ns(),
+        text: format!("{} ended by itself: {}", ended.name, ended.said),
+    }));
     all
 }

@@ -10,12 +10,14 @@
 pub mod bound;
 pub mod check;
 pub mod clock;
+pub mod crowd;
 pub mod dice;
 pub mod door;
 pub mod evidence;
 pub mod faults;
 pub mod finale;
 pub mod fleet;
+pub mod judge;
 pub mod lines;
 pub mod mix;
 pub mod people;

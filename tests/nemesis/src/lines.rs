@@ -26,6 +26,10 @@ pub enum Line {
         allow: bool,
         /// Reason code.
         code: String,
+        /// Epoch and revision of the deny lane that it was decided on.
+        deny: (u32, u64),
+        /// The same of the grant lane.
+        grant: (u32, u64),
     },
     /// How the agent fares. Written when its freshness changed and every 100 ms.
     State {

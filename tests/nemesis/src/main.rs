@@ -19,6 +19,9 @@ use rescind_nemesis::{
 const USAGE: &str = "usage: rescind-nemesis [--minutes M] [--mix NAME] [--seed S] [--lease-ms MS] [--cluster] \
                      [--out DIR] [--json]";
 
+/// Agents of the mix `crowd`.
+const CROWD: usize = 1_000;
+
 struct Asked {
     mix: Mix,
     json: bool,
@@ -48,10 +51,33 @@ fn main() -> ExitCode {
     );
     let begun = std::time::Instant::now();
     let mut say = |text: &str| eprintln!("nemesis: {:>4} s  {text}", begun.elapsed().as_secs());
+    if asked.mix.name == "crowd" {
+        return runtime.block_on(crowd(asked.mix.plan.lease));
+    }
     match runtime.block_on(mix::run(&asked.mix, &mut say)) {
         Ok(report) => show(&asked, &report),
         Err(error) => {
             eprintln!("nemesis: {error}; look at {}", asked.mix.plan.out.display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A thousand agents reconnect at once.
+async fn crowd(lease: Duration) -> ExitCode {
+    match rescind_nemesis::crowd::run(CROWD, lease).await {
+        Ok(crowd) => {
+            println!(
+                "{} agents, outage {} ms: all have a new lease {} ms after it, {} lost theirs meanwhile",
+                crowd.agents,
+                crowd.outage.as_millis(),
+                crowd.all_renewed_after.as_millis(),
+                crowd.expired,
+            );
+            if crowd.expired == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("nemesis: {error}");
             ExitCode::FAILURE
         }
     }

@@ -14,7 +14,32 @@ use crate::lines::Question;
 /// What everybody does.
 pub const ACTION: &str = "orders:read";
 
-/// One person with one session, one client and one permission, so that each change concerns exactly one question.
+/// What a person's changes and questions are about; one session, one client and one permission each, so that every
+/// change concerns exactly one question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// Target and holder.
+    pub user: String,
+    /// Target.
+    pub session: String,
+    /// Target.
+    pub client: String,
+    /// Resource of the permission.
+    pub resource: String,
+}
+
+/// The names of the person that a question is about.
+#[must_use]
+pub fn names_of(question: &str, issuer: &str) -> Names {
+    Names {
+        user: format!("user:{issuer}#{question}"),
+        session: format!("session:{issuer}#s-{question}"),
+        client: format!("client:app-{question}"),
+        resource: format!("orders/{question}"),
+    }
+}
+
+/// Somebody with a token.
 #[derive(Debug, Clone)]
 pub struct Person {
     /// Name of the person and of the question.
@@ -36,16 +61,10 @@ impl Person {
     /// # Errors
     /// The issuer has no key.
     pub fn new(issuer: &TestIssuer, name: &str) -> KitResult<Self> {
-        let (session, client) = (format!("s-{name}"), format!("app-{name}"));
-        let token = issuer.token(name).session(&session).client(&client).jti(&format!("j-{name}")).sign()?;
-        Ok(Self {
-            name: name.to_owned(),
-            user: format!("user:{}#{name}", issuer.url()),
-            session: format!("session:{}#{session}", issuer.url()),
-            client: format!("client:{client}"),
-            resource: format!("orders/{name}"),
-            token,
-        })
+        let token = issuer.token(name).session(&format!("s-{name}")).client(&format!("app-{name}"));
+        let token = token.jti(&format!("j-{name}")).sign()?;
+        let Names { user, session, client, resource } = names_of(name, issuer.url());
+        Ok(Self { name: name.to_owned(), user, session, client, resource, token })
     }
 }
 

@@ -14,7 +14,6 @@ use crate::{
     bound::Bound,
     clock::mono_ns,
     dice::Dice,
-    door::Door,
     evidence::Evidence,
     fleet::Fleet,
     people::{Person, Questions},
@@ -23,7 +22,7 @@ use crate::{
 mod emitter;
 mod story;
 
-pub use emitter::Emitter;
+pub use emitter::{Deny, Emitter};
 
 /// Limit: how long a directive may be unsettled after everything was healed (L4).
 pub const SETTLE_WAIT: Duration = Duration::from_secs(30);

@@ -9,6 +9,7 @@ fn every_entry_of_the_menu_is_understood() {
     assert_eq!(choose(&["ci"]), Ok(Choice::Ci));
     assert_eq!(choose(&["codegen"]), Ok(Choice::Codegen { check: false }));
     assert_eq!(choose(&["codegen", "--check"]), Ok(Choice::Codegen { check: true }));
+    assert_eq!(choose(&["nemesis", "--json"]), Ok(Choice::Nemesis(vec!["--json".to_owned()])));
     assert_eq!(choose(&["bench", "decide"]), Ok(Choice::Bench(vec!["decide".to_owned()])));
     assert_eq!(choose(&["sim", "--seed", "7"]), Ok(Choice::Sim(vec!["--seed".to_owned(), "7".to_owned()])));
     assert_eq!(choose(&["seeded", "--json"]), Ok(Choice::Seeded(vec!["--json".to_owned()])));
@@ -37,7 +38,7 @@ fn what_is_not_understood_is_named_with_a_way_out() {
 fn the_help_names_every_command() {
     for name in [
         "demo", "test", "ci", "codegen", "bench", "sim", "seeded", "model", "loom", "miri", "fuzz",
-        "mutants", "help",
+        "mutants", "nemesis", "help",
     ] {
         let listed = HELP.lines().any(|line| line.split_whitespace().next() == Some(name));
         assert!(listed, "`{name}` is missing in the help");

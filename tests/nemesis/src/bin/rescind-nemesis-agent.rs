@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use rescind_agent::{Agent, AgentConfig, Freshness, Query};
+use rescind_agent::{Agent, AgentConfig, Freshness, Position, Query};
 use rescind_nemesis::{
     clock::mono_ns,
     lines::{Line, Question},
@@ -77,11 +77,12 @@ async fn end_asked() -> Result<(), String> {
 
 /// Tries until the bus is there, as whoever supervises a service does.
 async fn connect(config: &Path, ended: &AtomicBool) -> Result<Option<Agent>, String> {
-    let config = AgentConfig::load(config).map_err(|error| format!("load the configuration: {error}"))?;
     let mut end = std::pin::pin!(end_asked());
     loop {
+        let loaded = AgentConfig::load(config);
+        let loaded = loaded.map_err(|error| format!("load the configuration: {error}"))?;
         tokio::select! {
-            connected = Agent::connect(config.clone()) => {
+            connected = Agent::connect(loaded) => {
                 if let Ok(agent) = connected {
                     return Ok(Some(agent));
                 }
@@ -108,6 +109,8 @@ struct Last {
     to_ns: u64,
     allow: bool,
     code: &'static str,
+    deny: (u32, u64),
+    grant: (u32, u64),
     written_ns: u64,
 }
 
@@ -143,7 +146,16 @@ fn decide(agent: &Agent, question: &Question) -> Last {
     let from_ns = mono_ns();
     let decision = agent.decide(&query);
     let to_ns = mono_ns();
-    Last { from_ns, to_ns, allow: decision.is_allow(), code: decision.reason.code(), written_ns: 0 }
+    let numbers = |position: Position| (position.epoch.0, position.revision.0);
+    Last {
+        from_ns,
+        to_ns,
+        allow: decision.is_allow(),
+        code: decision.reason.code(),
+        deny: numbers(decision.deny),
+        grant: numbers(decision.grant),
+        written_ns: 0,
+    }
 }
 
 /// Writes what changed, and the allow before the change: it is the last one of its kind.
@@ -177,6 +189,8 @@ fn answer(question: &Question, given: &Last) -> Line {
         to_ns: given.to_ns,
         allow: given.allow,
         code: given.code.to_owned(),
+        deny: given.deny,
+        grant: given.grant,
     }
 }
 

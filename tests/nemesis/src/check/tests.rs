@@ -18,10 +18,15 @@ fn denial(accepted_ns: u64) -> Denial {
 }
 
 fn seen(denial: Denial, allowed_ns: &[u64]) -> Seen {
-    let allows = allowed_ns.iter().map(|at| Allow { agent: 0, from_ns: *at, to_ns: at + 1_000 }).collect();
+    let allows = allowed_ns.iter().map(|at| allow(*at)).collect();
     let mut seen = Seen { denials: vec![denial], ..Seen::default() };
     seen.allows.insert("p0".to_owned(), allows);
     seen
+}
+
+fn allow(from_ns: u64) -> Allow {
+    let start = Position::new(1, 0);
+    Allow { agent: 0, from_ns, to_ns: from_ns + 1_000, deny: start, grant: start }
 }
 
 fn bound() -> Bound {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rescind_checker::Effect;
 use rescind_testkit::{Accepted, Answer, unique};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -10,7 +11,7 @@ use crate::{
     clock::mono_ns,
     dice::Dice,
     door::Door,
-    evidence::{Denial, Evidence},
+    evidence::{Change, Denial, Evidence},
 };
 
 /// Limit: how long one directive is repeated. Why so long: every controller may be dead for a while; after the heal
@@ -25,6 +26,19 @@ const BOARD_WAIT_MS: u64 = 3_000;
 
 /// Limit: how long a board is followed; the end of the run looks again.
 const BOARD_FOLLOWED: Duration = Duration::from_secs(90);
+
+/// A directive that takes access away.
+#[derive(Debug, Clone, Copy)]
+pub struct Deny<'a> {
+    /// Its word.
+    pub kind: &'static str,
+    /// What is sent.
+    pub body: &'a Value,
+    /// What it does.
+    pub effect: Effect,
+    /// Whose question it answers.
+    pub question: &'a str,
+}
 
 /// A client of the API that repeats.
 #[derive(Debug)]
@@ -43,21 +57,27 @@ impl Emitter {
 
     /// Sends a directive under one key until it is accepted; `None` where it was refused or time ran out, which is
     /// noted.
-    pub async fn send(&mut self, body: &Value) -> Option<Accepted> {
-        self.send_timed(body).await.map(|(accepted, _)| accepted)
+    pub async fn send(&mut self, body: &Value, effect: Effect) -> Option<Accepted> {
+        self.send_timed(body, effect).await.map(|(accepted, _)| accepted)
     }
 
     /// As [`Emitter::send`], with the time when the answer was here.
-    async fn send_timed(&mut self, body: &Value) -> Option<(Accepted, u64)> {
+    async fn send_timed(&mut self, body: &Value, effect: Effect) -> Option<(Accepted, u64)> {
         let key = unique("nemesis");
         let mut body = body.clone();
         if let Value::Object(fields) = &mut body {
             fields.insert("idempotency_key".to_owned(), key.clone().into());
         }
-        self.evidence.trace("sent", mono_ns(), json!({ "key": key, "body": body }));
+        let sent_ns = mono_ns();
+        self.evidence.trace("sent", sent_ns, json!({ "key": key, "body": body }));
         self.evidence.seen().open += 1;
         let accepted = self.until_clear(&body, &key).await.map(|accepted| (accepted, mono_ns()));
         self.evidence.seen().open -= 1;
+        if let Some((accepted, accepted_ns)) = &accepted
+            && let Ok(id) = accepted.record()
+        {
+            self.evidence.seen().changes.push(Change { id, effect, sent_ns, accepted_ns: *accepted_ns });
+        }
         if accepted.is_some() && self.dice.chance(AGAIN_PERCENT) {
             // The same key again, to whoever answers: the effect must be the same one.
             if let Ok(answer) = self.door.post(&body).await {
@@ -104,8 +124,9 @@ impl Emitter {
     }
 
     /// Takes access away; returns the id, and follows its board in the background.
-    pub async fn deny(&mut self, kind: &'static str, body: &Value, question: &str) -> Option<String> {
-        let (accepted, accepted_ns) = self.send_timed(body).await?;
+    pub async fn deny(&mut self, deny: Deny<'_>) -> Option<String> {
+        let Deny { kind, body, effect, question } = deny;
+        let (accepted, accepted_ns) = self.send_timed(body, effect).await?;
         let id = accepted.id.clone();
         self.evidence.denied(Denial {
             id: id.clone(),

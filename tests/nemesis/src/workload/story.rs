@@ -1,9 +1,14 @@
 //! What happens to one person.
 
+use rescind_checker::Effect;
+use rescind_core::ids::RecordId;
 use serde_json::json;
 
-use super::Run;
-use crate::people::{ACTION, Person};
+use super::{Deny, Run};
+use crate::{
+    judge::number,
+    people::{ACTION, Person},
+};
 
 /// How a story ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,24 +51,23 @@ impl Run {
                 Turn::Hold => self.record_and_lift("hold", &person.user, person).await,
                 Turn::Kill => self.record_and_lift("kill", &person.client, person).await,
                 Turn::Withdraw => {
-                    let body = json!({ "kind": "withdraw", "entitlement": permission });
-                    let Some(id) = self.deny("withdraw", &body, person).await else { return End::HasNone };
+                    let body = json!({ "kind": "withdraw", "entitlement": permission.to_string() });
+                    let effect = Effect::Withdraw { entitlement: permission };
+                    let Some(id) = self.deny("withdraw", &body, effect, person).await else {
+                        return End::HasNone;
+                    };
                     self.away().await;
                     self.emitter.giving_back(&id);
                     let Some(next) = self.grant(person).await else { return End::HasNone };
                     permission = next;
                 }
                 Turn::Disable => {
-                    let body = record("disable", &person.user);
-                    if let Some(id) = self.deny("disable", &body, person).await {
-                        self.away().await;
-                        // Why no `giving_back`: what was issued before the disable stays dead.
-                        self.emitter.send(&json!({ "kind": "reinstate", "record": id })).await;
-                    }
+                    self.disable(person).await;
                     return End::HasNone;
                 }
                 Turn::Revoke => {
-                    self.deny("revoke", &record("revoke", &person.session), person).await;
+                    let effect = standing(&person.session, None);
+                    self.deny("revoke", &record("revoke", &person.session), effect, person).await;
                     self.away().await;
                     return End::HasNone;
                 }
@@ -71,27 +75,44 @@ impl Run {
         }
     }
 
-    async fn grant(&mut self, person: &Person) -> Option<String> {
+    /// Why no `giving_back`: what was issued before a disable stays dead when it ends.
+    async fn disable(&mut self, person: &Person) {
+        let (body, effect) = (record("disable", &person.user), standing(&person.user, Some(0)));
+        let Some(id) = self.deny("disable", &body, effect, person).await else { return };
+        self.away().await;
+        if let Ok(record) = id.parse() {
+            let effect = Effect::End { record, cutoff: None };
+            self.emitter.send(&json!({ "kind": "reinstate", "record": id }), effect).await;
+        }
+    }
+
+    async fn grant(&mut self, person: &Person) -> Option<RecordId> {
         let body = json!({
             "kind": "grant", "holder": person.user, "action": ACTION, "resource": person.resource,
         });
-        self.emitter.send(&body).await.map(|accepted| accepted.id)
+        let effect = Effect::Grant { subject: number(&person.user), right: number(&person.resource).0 };
+        self.emitter.send(&body, effect).await.and_then(|accepted| accepted.record().ok())
     }
 
     async fn deny(
         &mut self,
         kind: &'static str,
         body: &serde_json::Value,
+        effect: Effect,
         person: &Person,
     ) -> Option<String> {
-        self.emitter.deny(kind, body, &person.name).await
+        self.emitter.deny(Deny { kind, body, effect, question: &person.name }).await
     }
 
     async fn record_and_lift(&mut self, kind: &'static str, target: &str, person: &Person) {
-        let Some(id) = self.deny(kind, &record(kind, target), person).await else { return };
+        let (body, effect) = (record(kind, target), standing(target, None));
+        let Some(id) = self.deny(kind, &body, effect, person).await else { return };
         self.away().await;
         self.emitter.giving_back(&id);
-        self.emitter.send(&json!({ "kind": "lift", "record": id, "cutoff": "resume" })).await;
+        if let Ok(record) = id.parse() {
+            let body = json!({ "kind": "lift", "record": id, "cutoff": "resume" });
+            self.emitter.send(&body, Effect::End { record, cutoff: None }).await;
+        }
     }
 
     /// Access is away for less than the bound or for longer.
@@ -103,4 +124,9 @@ impl Run {
 
 fn record(kind: &str, target: &str) -> serde_json::Value {
     json!({ "kind": kind, "target": target, "reason_code": "nemesis" })
+}
+
+/// A record that denies until it is ended; `cutoff`: what was issued before stays dead even then.
+fn standing(target: &str, cutoff: Option<i64>) -> Effect {
+    Effect::Deny { subject: number(target), standing: true, cutoff }
 }
