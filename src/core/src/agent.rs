@@ -364,6 +364,18 @@ impl AgentMachine {
         poison.or_else(behind)
     }
 
+    /// What stands against this agent in words, for reports and status pages: the standing fault, and orphans, which
+    /// wait for people to admit them again or to end them.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Box<str>> {
+        let fault = self.fault();
+        match (self.orphans(), fault) {
+            (0, fault) => fault.map(|fault| fault.to_string().into()),
+            (orphans, None) => Some(format!("orphans {orphans}").into()),
+            (orphans, Some(fault)) => Some(format!("orphans {orphans}; {fault}").into()),
+        }
+    }
+
     /// Revisions of `lane` that are known to exist and not applied.
     #[must_use]
     pub const fn lag(&self, lane: Lane) -> u64 {

@@ -29,7 +29,7 @@ impl Driver {
             match output {
                 AgentOutput::Publish(published) => {
                     self.shared.publish(published);
-                    self.shared.set_fault(self.machine.fault().map(|fault| fault.to_string()));
+                    self.shared.set_fault(self.machine.trouble().map(String::from));
                 }
                 AgentOutput::Persist(published) => self.persist(published),
                 AgentOutput::Fault(fault) => {

@@ -7,15 +7,18 @@ use std::time::Duration;
 
 use rescind_bus::{
     Bus, BusConfig, FeedLimits, Publication, ReportEvent, ReportFeed, Requests, StreamSettings, Subjects,
+    TailEvent, TailFeed,
 };
 use rescind_codec::{
-    ChunkWriter, NonceTree, SnapshotRequest, decode_lease_request, decode_repair, decode_report,
-    decode_snapshot_request, encode_entry, encode_grant, encode_manifest, encode_tick,
+    ChunkWriter, LogItem, NonceTree, SnapshotRequest, decode_lease_request, decode_log_message,
+    decode_repair, decode_report, decode_snapshot_request, encode_entry, encode_grant, encode_manifest,
+    encode_tick,
 };
 use rescind_core::change::{Change, ChangeBody, Origin};
 use rescind_core::entry::{Entry, Tick};
 use rescind_core::ids::{ControllerId, EmitterId, IdempotencyKey, InstanceId, RecordId};
 use rescind_core::key::KeyHasher;
+use rescind_core::lease::Behind;
 use rescind_core::position::{Epoch, Head, Heads, Lane, Position, Revision};
 use rescind_core::record::{Record, RecordKind, RecordState};
 use rescind_core::report::Report;
@@ -57,6 +60,8 @@ struct State {
     /// Tails are served from after this revision only.
     floor: Revision,
     granting: bool,
+    /// Refuses leases: it lost what comes after this.
+    behind: Option<Position>,
     published: u64,
 }
 
@@ -65,6 +70,7 @@ pub(crate) struct Controller {
     bus: Bus,
     state: Arc<Mutex<State>>,
     reports: ReportFeed,
+    tails: TailFeed,
     _tasks: JoinSet<()>,
 }
 
@@ -80,9 +86,11 @@ impl Controller {
             items: Vec::new(),
             floor: Revision(0),
             granting: true,
+            behind: None,
             published: 0,
         }));
         let reports = bus.subscribe_reports(FeedLimits::default()).await.unwrap();
+        let tails = bus.subscribe_tails(FeedLimits::default()).await.unwrap();
         let mut tasks = JoinSet::new();
         let serve = |subject| bus.serve(subject, None, FeedLimits::default());
         let lease = serve(bus.subjects().lease()).await.unwrap();
@@ -92,7 +100,7 @@ impl Controller {
         tasks.spawn(repairs(Arc::clone(&state), repair));
         tasks.spawn(snapshots(Arc::clone(realm), Arc::clone(&state), snapshot));
         bus.round_trip(LIMIT).await.unwrap();
-        Self { realm: Arc::clone(realm), bus, state, reports, _tasks: tasks }
+        Self { realm: Arc::clone(realm), bus, state, reports, tails, _tasks: tasks }
     }
 
     /// Commits one record; `live`: whether agents hear of it at once, or find out by the next lease.
@@ -152,6 +160,28 @@ impl Controller {
     /// Whether lease requests are answered.
     pub(crate) fn granting(&self, granting: bool) {
         self.state.lock().unwrap().granting = granting;
+    }
+
+    /// Refuses leases as one that lost what comes after this; `None`: grants again.
+    pub(crate) fn behind(&self, at: Option<Position>) {
+        self.state.lock().unwrap().behind = at;
+    }
+
+    /// The next entry that an agent hands back, verified.
+    pub(crate) async fn handed_back(&mut self) -> Entry {
+        let (tails, trust) = (&mut self.tails, &self.realm.trust);
+        tokio::time::timeout(LIMIT, async {
+            loop {
+                let Some(TailEvent::Entry { bytes, .. }) = tails.next().await else { continue };
+                let item = decode_log_message(&bytes, Lane::Deny, trust).unwrap();
+                assert!(matches!(item, LogItem::Entry(_)), "a tick was handed back");
+                if let LogItem::Entry(chained) = item {
+                    return chained.entry;
+                }
+            }
+        })
+        .await
+        .expect("an entry must come in time")
     }
 
     /// Serves no tails any more that begin below the current head.
@@ -223,6 +253,12 @@ async fn publish(bus: &Bus, lane: Lane, bytes: Vec<u8>, number: u64) {
 
 async fn leases(realm: Arc<Realm>, bus: Bus, state: Arc<Mutex<State>>, mut requests: Requests) {
     while let Some(incoming) = requests.next().await {
+        let behind = state.lock().unwrap().behind;
+        if let Some(at) = behind {
+            let text = Behind { lane: Lane::Deny, at }.to_string();
+            incoming.responder.fail(Behind::CODE, &text).await.unwrap();
+            continue;
+        }
         let request = decode_lease_request(&incoming.payload, &realm.trust, now()).unwrap();
         let tree = NonceTree::new(std::slice::from_ref(&request));
         let (tick, number) = {

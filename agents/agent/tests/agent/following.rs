@@ -6,6 +6,7 @@ use std::time::Duration;
 use rescind_agent::{Agent, AgentConfig, Freshness, Lane, NotReadyError, Query};
 use rescind_core::change::ChangeBody;
 use rescind_core::entitlement::{ActionPattern, Entitlement, Holder, ResourcePattern, Right, Window};
+use rescind_core::position::Position;
 use rescind_core::record::RecordKind;
 use rescind_token::{Algorithm, Issuer, SignOptions};
 use serde_json::json;
@@ -187,6 +188,28 @@ async fn a_tail_that_is_gone_is_replaced_by_a_snapshot() {
     assert_eq!(code(&agent, &world.token("s77")), "entitled");
     assert!(agent.metrics().snapshots >= 1);
     assert_eq!(agent.status().records, 20);
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_controller_behind_agents_hand_back_what_it_signed() {
+    let mut world = World::start().await;
+    world.grant_alice().await;
+    let agent = world.agent().await;
+    for number in 1..=3 {
+        world.controller.record(RecordKind::Revoke, &format!("session:{ISSUER}#s{number}"), true).await;
+    }
+    world.settle(&agent).await;
+    world.controller.behind(Some(Position::new(1, 1)));
+    for revision in [2, 3] {
+        let entry = world.controller.handed_back().await;
+        assert_eq!(entry.first.0, revision, "everything after the place, in order, as it was signed");
+    }
+    world.controller.report(|report| report.fault.starts_with("controller_behind deny 1/1")).await;
+    let fault = agent.status().fault.unwrap_or_default();
+    assert!(fault.starts_with("controller_behind"), "{fault}");
+    world.controller.behind(None);
+    world.controller.report(|report| report.fault.is_empty() && report.freshness == Freshness::Fresh).await;
     agent.stop().await;
 }
 

@@ -132,6 +132,7 @@ impl AgentMachine {
         if self.recall.behind != Some((lane, at)) {
             self.recall.behind = Some((lane, at));
             self.put_fault(AgentFault::ControllerBehind { lane, at });
+            self.outbox.publish = true;
             self.reporter.soon(self.now, PROMPT_JITTER, &mut self.jitter);
         }
         let deny = self.heads().deny.position;
@@ -145,7 +146,7 @@ impl AgentMachine {
 
     /// The controller has everything again.
     pub(super) fn end_recall(&mut self) {
-        self.recall.behind = None;
+        self.outbox.publish |= self.recall.behind.take().is_some();
         self.recall.due = None;
     }
 

@@ -119,11 +119,7 @@ impl AgentMachine {
             return;
         }
         let occasion = self.reporter.take(self.now, freshness, &mut self.jitter);
-        let fault = match self.fault() {
-            Some(standing) => standing.to_string().into(),
-            None => occasion.passing_fault.unwrap_or_default(),
-        };
-        let fault = with_orphans(fault, self.overlay.orphans());
+        let fault = self.trouble().or(occasion.passing_fault).unwrap_or_default();
         // A report that nobody has polled yet is replaced, what it alone knew is not lost.
         let unsent = self.outbox.report.take().and_then(|report| report.first_deny_at);
         let first_deny_at = [unsent, occasion.first_deny_at].into_iter().flatten().min();
@@ -143,14 +139,5 @@ impl AgentMachine {
             at: UnixMs::default(),
             first_deny_at,
         }));
-    }
-}
-
-/// Orphans are for people to admit again or to end, so every report says how many there are.
-fn with_orphans(fault: Box<str>, orphans: usize) -> Box<str> {
-    match (orphans, fault.is_empty()) {
-        (0, _) => fault,
-        (_, true) => format!("orphans {orphans}").into(),
-        (_, false) => format!("orphans {orphans}; {fault}").into(),
     }
 }

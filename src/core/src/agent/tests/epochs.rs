@@ -1,5 +1,7 @@
 //! Epochs that continue the chain: followed without a pause, and what is left of the writer before.
 
+use proptest::prelude::*;
+
 use super::support::*;
 use super::*;
 use crate::agent::tests::state::faults;
@@ -158,4 +160,77 @@ fn a_range_that_contradicts_what_is_applied_is_a_fork() {
     let (next, fence) = (other.deny(2), other.fence(Lane::Deny, 2));
     machine.handle_range(ms(2), Lane::Deny, vec![next, fence], RangeRest::Complete);
     assert!(matches!(machine.fault(), Some(AgentFault::Fork { .. })));
+}
+
+/// What happens in a realm: a deny, a grant, a take-over.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Deny,
+    Grant,
+    TakeOver,
+}
+
+/// The history, and what deposed writers sent and never got accepted.
+fn play(steps: &[Step]) -> (Author, Vec<ChainedEntry>, Vec<ChainedEntry>) {
+    let (mut author, mut history, mut stragglers) = (Author::new(), Vec::new(), Vec::new());
+    for (step, id) in steps.iter().zip(0..) {
+        match step {
+            Step::Deny => history.push(author.deny(id)),
+            Step::Grant => history.push(author.grant(id)),
+            Step::TakeOver => {
+                let mut deposed = author.clone();
+                stragglers.extend([
+                    deposed.deny(1_000 + id),
+                    deposed.grant(1_000 + id),
+                    deposed.deny(2_000 + id),
+                ]);
+                history.extend(author.take_over(author.epoch + 1));
+            }
+        }
+    }
+    (author, history, stragglers)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// S9, S13: once the last epoch is known, no order of deliveries and no straggler of a deposed writer keeps an
+    /// agent from the one history, and repair completes it.
+    #[test]
+    fn any_delivery_over_take_overs_ends_at_the_one_history(
+        steps in prop::collection::vec(
+            prop_oneof![4 => Just(Step::Deny), 3 => Just(Step::Grant), 1 => Just(Step::TakeOver)],
+            1..30,
+        ),
+        order in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 0..80),
+        seed in any::<u64>(),
+    ) {
+        let (author, history, stragglers) = play(&steps);
+        let mut machine =
+            AgentMachine::new(agent_config("a1", 1), seed, KeyHasher::new([3; 16]), None, ms(0));
+        machine.handle_tick(ms(0), &author.tick());
+        for (index, honest) in &order {
+            let from = if *honest || stragglers.is_empty() { &history } else { &stragglers };
+            machine.handle_entry(ms(1), index.get(from).clone());
+            prop_assert_eq!(machine.fault(), None);
+        }
+        for at in 1..200 {
+            machine.handle_timeout(ms(at * 50));
+            while let Some(output) = machine.poll_output() {
+                if let AgentOutput::FetchRange { lane, after, .. } = output {
+                    let in_lane = history.iter().filter(|entry| entry.entry.lane == lane);
+                    let rest: Vec<_> =
+                        in_lane.filter(|entry| entry.entry.first > after).take(3).cloned().collect();
+                    let more = if rest.len() == 3 { RangeRest::More } else { RangeRest::Complete };
+                    machine.handle_range(ms(at * 50 + 1), lane, rest, more);
+                }
+            }
+        }
+        prop_assert_eq!((machine.heads(), machine.fault()), (author.heads, None));
+        prop_assert_eq!(machine.digest(), author.view.digest());
+        make_fresh(&mut machine, &author, ms(10_000), 1);
+        prop_assert_eq!(machine.freshness(ms(10_001)), Freshness::Fresh);
+        drain(&mut machine);
+        prop_assert!(machine.published().extra.is_none(), "nothing is denied that was never accepted");
+    }
 }

@@ -198,8 +198,62 @@ impl Token {
     }
 }
 
+/// Records that stand beside the view: early denies and orphans, some of them also in the view.
+fn beside(world: &mut World, naive: &mut Naive, picks: &[(RecordKind, usize, i64, bool)]) {
+    let mut extra = View::new(world.published.view.hasher().clone());
+    for (kind, target, cutoff, in_view) in picks {
+        let text = TARGETS[*target];
+        let target: Target = text.parse().unwrap();
+        let user = target.kind() == TargetKind::User;
+        let dated = user && matches!(kind, RecordKind::Revoke | RecordKind::Disable);
+        if !kind.takes(target.kind()) {
+            continue;
+        }
+        let cutoff = dated.then_some(*cutoff);
+        let id = if *in_view {
+            world.record(*kind, text, cutoff)
+        } else {
+            world.revision += 1;
+            RecordId::new(Lane::Deny, Position::new(1, world.revision)).unwrap()
+        };
+        assert!(extra.overlay_add(&Record::new(id, *kind, target, cutoff.map(UnixS)).unwrap()));
+        let active = !(*kind == RecordKind::Revoke && user);
+        naive.rows.push(Row { id, kind: *kind, target: text.into(), cutoff, active });
+    }
+    world.published.extra = (extra.overlay_len() > 0).then(|| Arc::new(extra));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
+    /// S8: what stands beside the view denies as if it were in it, each record once and in order.
+    #[test]
+    fn s8_records_beside_the_view_count_like_those_in_it(
+        ops in ops(),
+        picks in prop::collection::vec(
+            (
+                prop::sample::select(vec![RecordKind::Revoke, RecordKind::Disable, RecordKind::Hold, RecordKind::Kill]),
+                0..TARGETS.len(),
+                0i64..6,
+                any::<bool>(),
+            ),
+            0..8,
+        ),
+        n in 0usize..2,
+        iat in prop::option::of(0i64..6),
+    ) {
+        let (mut world, mut naive) = Naive::play(&ops);
+        beside(&mut world, &mut naive, &picks);
+        let token = Token { n, iat };
+        let bearer = token.bearer(&world);
+        let query = Query { bearer: &bearer, action: "read", resource: "/a", tenant: None };
+        let decision = decide(&world.published, &world.enforcement, &query, second);
+        let denied = naive.denied_by(&token);
+        let entitled = naive.entitled(&format!("user:{ISS}#u{n}"), &token, "read", "/a", 0);
+        prop_assert_eq!(decision.records.to_vec(), denied.clone());
+        prop_assert_eq!(decision.is_allow(), denied.is_empty() && entitled);
+    }
+
+
     #[test]
     fn d1_to_d6_the_decision_is_that_of_the_naive_model(
         ops in ops(),
