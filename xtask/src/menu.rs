@@ -1,5 +1,7 @@
 //! What can be asked for, and what it leads to.
 
+use std::process::Command;
+
 use crate::{
     ci,
     command::{cargo, run},
@@ -20,7 +22,8 @@ cargo xtask <command>
   test [..]                    all tests (cargo-nextest when installed, else cargo test) and doc tests;
                                options go to the runner, for example `-p rescind-core`
   ci                           everything that must hold before a merge: format, architecture, generated
-                               code, lints, tests; this is what .ci/run runs
+                               code, lints, tests, 1,000 simulated seeds, 5 minutes of live faults; this is
+                               what .ci/run runs
   codegen [--check]            write the generated code of schemas/, or only compare it
   bench [names..]              benchmarks with their targets; without names all of them
   model [--deep | ..]          explores the lease and chain protocol to the end, then leaves out one rule after
@@ -145,7 +148,7 @@ fn demo(workspace: &Workspace, options: &[String]) -> Result<(), String> {
     let server = nats::server(workspace)?;
     run("the build of `rescind`", cargo(workspace).args(["build", "--release", "-p", "rescind-cli"]))?;
     let binary = workspace.target.join("release").join("rescind");
-    let mut command = std::process::Command::new(binary);
+    let mut command = Command::new(binary);
     command.arg("demo").args(options).env(nats::VARIABLE, &server.path);
     crate::command::become_it("the demo", &mut command)
 }
@@ -167,13 +170,21 @@ fn torture(workspace: &Workspace, options: &[String]) -> Result<(), String> {
 
 /// Why the profile of the tests: its assertions are on, and `cargo xtask test` has built most of it.
 fn nemesis(workspace: &Workspace, options: &[String]) -> Result<(), String> {
-    let server = nats::server(workspace)?;
     let mut build = cargo(workspace);
     run("the build of the fleet", build.args(["build", "-p", "rescind-cli", "-p", "rescind-nemesis"]))?;
+    crate::command::become_it("the nemesis", &mut nemesis_command(workspace, options)?)
+}
+
+/// The nemesis with what it starts; all of it has to be built.
+///
+/// # Errors
+/// There is no nats-server and none can be installed.
+pub(crate) fn nemesis_command(workspace: &Workspace, options: &[String]) -> Result<Command, String> {
+    let server = nats::server(workspace)?;
     let binaries = workspace.target.join("debug");
-    let mut command = std::process::Command::new(binaries.join("rescind-nemesis"));
+    let mut command = Command::new(binaries.join("rescind-nemesis"));
     command.args(options).env(nats::VARIABLE, &server.path).env("RESCIND_BINARY", binaries.join("rescind"));
-    crate::command::become_it("the nemesis", &mut command)
+    Ok(command)
 }
 
 #[cfg(feature = "codegen")]
