@@ -62,7 +62,7 @@ pub async fn run(count: usize, lease: Duration) -> KitResult<Crowd> {
         waiting.retain(|number| {
             let status =
                 agents.get(*number).and_then(|agent| agent.handle().ok()).map(|agent| agent.status());
-            !status.is_some_and(|status| status.staleness_ms.is_some_and(|age| age < since_back))
+            status.is_none_or(|status| status.staleness_ms.is_none_or(|age| age >= since_back))
         });
         if waiting.is_empty() {
             crowd.all_renewed_after = now - back;

@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         asked.mix.name,
         asked.mix.lasts.as_secs()
     );
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     let mut say = |text: &str| eprintln!("nemesis: {:>4} s  {text}", begun.elapsed().as_secs());
     if asked.mix.name == "crowd" {
         return runtime.block_on(crowd(asked.mix.plan.lease));

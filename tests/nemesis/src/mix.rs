@@ -184,7 +184,7 @@ impl Course {
         fleet.evidence.trace(
             "inject",
             from_ns,
-            json!({ "fault": fault.name, "lasts_ms": lasts.as_millis() as u64 }),
+            json!({ "fault": fault.name, "lasts_ms": u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX) }),
         );
         let turn = self.dice.roll();
         match (fault.inject)(fleet, turn).await? {

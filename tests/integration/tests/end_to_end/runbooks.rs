@@ -5,6 +5,11 @@ use rescind_integration::{ACTION, RESOURCE, Scene};
 use rescind_testkit::{Accepted, KitError, KitResult, LinkMode, SOON, TestRealm, until_answer};
 use serde_json::{Value, json};
 
+/// One field of an answer; null where it is missing.
+fn field<'a>(value: &'a Value, path: &str) -> &'a Value {
+    value.pointer(path).unwrap_or(&Value::Null)
+}
+
 /// Room in the stream of the first test: a few entries.
 const SMALL: u64 = 400_000;
 /// Room after the operator made some.
@@ -23,14 +28,16 @@ async fn enlarge_stream(realm: &TestRealm) -> KitResult {
     let mut admin = realm.hostile().await?;
     let info = admin.request(&format!("$JS.API.STREAM.INFO.{stream}"), b"").await?;
     let info: Value = serde_json::from_slice(&info.payload).map_err(KitError::because("read the stream"))?;
-    let mut config = info["config"].clone();
-    assert_eq!(config["max_bytes"], json!(SMALL));
-    config["max_bytes"] = json!(LARGE);
+    let mut config = field(&info, "/config").clone();
+    assert_eq!(field(&config, "/max_bytes"), &json!(SMALL));
+    if let Some(settings) = config.as_object_mut() {
+        settings.insert("max_bytes".to_owned(), json!(LARGE));
+    }
     let body = config.to_string();
     let answer = admin.request(&format!("$JS.API.STREAM.UPDATE.{stream}"), body.as_bytes()).await?;
     let answer: Value =
         serde_json::from_slice(&answer.payload).map_err(KitError::because("read an answer"))?;
-    assert_eq!(answer["config"]["max_bytes"], json!(LARGE), "{answer}");
+    assert_eq!(field(&answer, "/config/max_bytes"), &json!(LARGE), "{answer}");
     Ok(())
 }
 
@@ -110,8 +117,9 @@ async fn runbook_stream_full() -> KitResult {
 
 async fn row_of(scene: &Scene, agent: &str) -> KitResult<Value> {
     let all = scene.ir.get("/v1/agents").await?.body;
-    let found =
-        all["agents"].as_array().and_then(|rows| rows.iter().find(|row| row["agent"] == agent).cloned());
+    let found = field(&all, "/agents")
+        .as_array()
+        .and_then(|rows| rows.iter().find(|row| row["agent"] == agent).cloned());
     found.ok_or_else(|| KitError::new(format!("{agent} is not listed: {all}")))
 }
 
