@@ -3,6 +3,8 @@
 //! A fault that this machine does not allow says `SKIPPED` with its reason on standard error; run the tests with
 //! `--no-capture` to see it. `cargo xtask nemesis` lists it in its table.
 
+#![expect(clippy::print_stderr, reason = "a fault that cannot be played here must say so")]
+
 use std::time::Duration;
 
 use rescind_nemesis::{
@@ -37,10 +39,11 @@ async fn play(name: &str, lasts_ms: u64) -> KitResult {
     fleet.pass(Duration::from_millis(500)).await?;
     let with_access = workload.finish(&mut fleet).await?;
     finale::look(&mut fleet, &with_access).await?;
-    let seen = fleet.evidence.seen();
-    let late = check::late_allows(&seen).iter().map(check::Late::staleness).max().unwrap_or_default();
-    let (denials, answers) = (seen.denials.len(), seen.answers);
-    drop(seen);
+    let (late, denials, answers) = {
+        let seen = fleet.evidence.seen();
+        let late = check::late_allows(&seen).iter().map(check::Late::staleness).max().unwrap_or_default();
+        (late, seen.denials.len(), seen.answers)
+    };
     let (violations, ended) = (finale::violations(&fleet), fleet.ended.clone());
     fleet.end().await;
     eprintln!("{name}: {denials} denials, {answers} answers, stale {late:?} at most, fresh after {fresh:?}");

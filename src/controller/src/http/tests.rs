@@ -69,6 +69,22 @@ fn emitter(name: &str, words: &[Word], rung_max: u8) -> EmitterConfig {
     }
 }
 
+fn sequencer(chain: ChainId) -> Sequencer {
+    let config = SequencerConfig {
+        chain,
+        epoch: Epoch(1),
+        controller: ControllerId::new("c1").unwrap(),
+        boot: InstanceId([7; 16]),
+        lease: LEASE_DEFAULT,
+        entry_bytes_max: ENTRY_CHANGES_BYTES_MAX,
+        change_bytes: encoded_change_len,
+        reason_sha256,
+    };
+    let mut sequencer = Sequencer::new(config, Registry::new(KeyHasher::new([3; 16])), Heads::default());
+    sequencer.set_budgets([(EmitterId::new("bulk").unwrap(), Budget { per_minute: 1, burst: 4 })]);
+    sequencer
+}
+
 fn rig() -> Rig {
     let root = SecretKey::from_seed([1; 32]);
     let chain = ChainId::new("prod.1").unwrap();
@@ -82,19 +98,8 @@ fn rig() -> Rig {
     let (grant, grant_jobs) = mpsc::channel(1);
     tokio::spawn(fake_lane(Lane::Deny, deny_jobs, events_in.clone()));
     tokio::spawn(fake_lane(Lane::Grant(0), grant_jobs, events_in));
-    let config = SequencerConfig {
-        chain,
-        epoch: Epoch(1),
-        controller: ControllerId::new("c1").unwrap(),
-        boot: InstanceId([7; 16]),
-        lease: LEASE_DEFAULT,
-        entry_bytes_max: ENTRY_CHANGES_BYTES_MAX,
-        change_bytes: encoded_change_len,
-        reason_sha256,
-    };
     let now = clock::now();
-    let mut sequencer = Sequencer::new(config, Registry::new(KeyHasher::new([3; 16])), Heads::default());
-    sequencer.set_budgets([(EmitterId::new("bulk").unwrap(), Budget { per_minute: 1, burst: 4 })]);
+    let sequencer = sequencer(chain);
     let parts = EngineParts {
         sequencer,
         ledger: Ledger::new(LedgerConfig { lease: LEASE_DEFAULT }, now.boot),
