@@ -420,6 +420,8 @@ impl Writer {
             }
             Err(error @ PublishError::Indeterminate { .. }) => {
                 tracing::debug!(lane = %self.lane, %error, "a tick was not stored");
+                // Why: a connection that died without a word would cost every agent its lease before pings notice.
+                self.bus.reconnect().await;
                 LaneEvent::TickFailed
             }
         };

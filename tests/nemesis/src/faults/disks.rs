@@ -71,7 +71,16 @@ pub fn broker_disk_full(fleet: &mut Fleet, _: u64) -> Work<'_, Injected> {
                 return Ok(Injected::Skipped(format!("no small disk: {error}")));
             }
         }
-        fill(fleet, at)
+        let Injected::Open(empty) = fill(fleet, at)? else {
+            return Ok(Injected::Skipped("no small disk".to_owned()));
+        };
+        // Why a restart: a nats-server whose disk was full has switched JetStream off until it is started again.
+        Ok(Injected::Open(Heal::new(move |fleet| {
+            Box::pin(async move {
+                empty.now(fleet).await?;
+                fleet.brokers.with(0, "restart the broker", rescind_natsd::NatsProcess::restart)
+            })
+        })))
     })
 }
 
