@@ -287,6 +287,12 @@ impl Bus {
         self.inner.request_timeout
     }
 
+    /// The connection that stands, or stood last: another one after every reconnect.
+    pub(crate) fn connection(&self) -> Connection {
+        let info = self.inner.client.server_info();
+        Connection { server: info.server_id, client: info.client_id }
+    }
+
     /// Whether a message handed over now would leave at once.
     pub(crate) fn is_up(&self) -> bool {
         self.inner.client.connection_state() == State::Connected
@@ -306,6 +312,15 @@ impl Bus {
             tracing::debug!(%error, "flush failed");
         }
     }
+}
+
+/// Names one connection to one run of one server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Connection {
+    /// A server draws its id anew at every start.
+    pub(crate) server: String,
+    /// A server counts its clients.
+    pub(crate) client: u64,
 }
 
 fn options(config: &BusConfig, link: Arc<Link>) -> Result<ConnectOptions, ConnectError> {

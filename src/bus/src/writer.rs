@@ -13,7 +13,11 @@ use async_nats::{
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
-use crate::{connect::Bus, request::RequestError, subjects::SubjectError};
+use crate::{
+    connect::{Bus, Connection},
+    request::RequestError,
+    subjects::SubjectError,
+};
 
 #[cfg(test)]
 mod tests;
@@ -129,9 +133,13 @@ impl Bus {
             .map_err(|reason| refused(RefusedReason::Invalid(reason)))?;
         self.wait_up(end).await.map_err(|()| refused(RefusedReason::NotConnected))?;
         let left = end.saturating_duration_since(Instant::now());
+        let sent_on = self.connection();
         let unknown = |reason: String| PublishError::Indeterminate { lane: lane.to_owned(), reason };
         match self.ask(&subject, Some(headers), what.bytes, left).await {
-            Ok(message) => judge(&message, lane, what.expected_last),
+            Ok(message) => {
+                let judged = judge(&message, lane, what.expected_last);
+                on_one_connection(judged, &sent_on, &self.connection(), lane)
+            }
             Err(RequestError::NoResponders { .. }) => Err(refused(RefusedReason::NoStream)),
             Err(RequestError::Refused { reason, .. }) => Err(refused(RefusedReason::Permission(reason))),
             Err(RequestError::NotSent { reason, .. }) => Err(refused(RefusedReason::TooLarge(reason))),
@@ -179,6 +187,24 @@ fn headers(what: &Publication<'_>, stream: String) -> Result<HeaderMap, String> 
         headers.insert(NATS_MESSAGE_TTL, HeaderValue::from(format!("{seconds}s")));
     }
     Ok(headers)
+}
+
+/// An acknowledgement counts only on the connection on which the message left.
+///
+/// Why: what is under way when a connection ends may be sent again by the client on the next one. By then the
+/// store may have gone back and been filled again, sequences and all, so that the compare-and-set passes
+/// although somebody else has written (S13). Only the lane tells what stands before the message.
+fn on_one_connection(
+    judged: Result<Stored, PublishError>,
+    before: &Connection,
+    after: &Connection,
+    lane: &str,
+) -> Result<Stored, PublishError> {
+    if judged.is_ok() && before != after {
+        let reason = "the connection changed while it was under way; read the lane".to_owned();
+        return Err(PublishError::Indeterminate { lane: lane.to_owned(), reason });
+    }
+    judged
 }
 
 /// Reads the server's acknowledgement.

@@ -470,6 +470,7 @@ impl Ground {
             logs: self.logs.clone(),
             identity: self.identity.clone(),
             heads: engine.heads(),
+            standing: engine.standing(),
             every: self.config.snapshot_every,
             keep: self.config.snapshot_keep,
             archive: self.config.snapshot_archive.clone(),

@@ -25,6 +25,7 @@ use self::archive::Archive;
 use self::build::{Built, Shadow};
 use self::chunks::{Chunks, Kept};
 use crate::config::ArchiveOptions;
+use crate::standing::{Role, Standing};
 use crate::startup::Logs;
 use crate::writer::WriterIdentity;
 
@@ -47,6 +48,8 @@ pub(crate) struct SnapshotParts {
     pub(crate) logs: Logs,
     pub(crate) identity: WriterIdentity,
     pub(crate) heads: watch::Receiver<Heads>,
+    /// Only the writer makes, recalls and removes snapshots: the bucket is everybody's.
+    pub(crate) standing: watch::Receiver<Standing>,
     /// Revisions between two snapshots; 0: only on demand.
     pub(crate) every: u64,
     /// Newest snapshots that stay in the bucket.
@@ -70,6 +73,8 @@ pub(crate) struct Maker {
     /// Who waits for a manifest.
     waiting: Vec<Responder>,
     not_before: Instant,
+    /// This controller writes.
+    is_active: bool,
     /// Somebody is stuck before a change.
     is_wanted: bool,
     /// Snapshots of this run.
@@ -89,6 +94,7 @@ impl Maker {
             build_started: now,
             waiting: Vec::new(),
             not_before: now,
+            is_active: false,
             is_wanted: false,
             made: 0,
         }
@@ -96,12 +102,14 @@ impl Maker {
 
     /// Makes and serves until `stop`.
     pub(crate) async fn run(mut self, mut requests: Requests, stop: CancellationToken) {
-        self.recall().await;
+        let mut standing = self.parts.standing.clone();
         let room = Arc::new(Semaphore::new(ANSWERS_MAX));
         let mut answers = JoinSet::new();
         let mut heads = self.parts.heads.clone();
         let poisoned = Arc::clone(&self.parts.poisoned);
         loop {
+            let role = standing.borrow_and_update().role;
+            self.follow_role(role).await;
             self.build_if_due(&stop);
             let retry = self.not_before.saturating_duration_since(Instant::now());
             tokio::select! {
@@ -116,6 +124,11 @@ impl Maker {
                 }
                 built = finished(&mut self.building) => self.take_built(built).await,
                 () = poisoned.notified() => self.is_wanted = true,
+                changed = standing.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                }
                 changed = heads.changed(), if self.building.is_none() => {
                     if changed.is_err() {
                         break;
@@ -130,6 +143,21 @@ impl Maker {
         }
         requests.close().await;
         answers.join_all().await;
+    }
+
+    /// A controller that begins to write takes the bucket over as it is; one that follows leaves it to the writer.
+    async fn follow_role(&mut self, role: Role) {
+        let is_writer = role == Role::Writer;
+        if is_writer == self.is_active {
+            return;
+        }
+        self.is_active = is_writer;
+        self.kept.clear();
+        // They ask again, and the writer hears them too.
+        self.waiting.clear();
+        if is_writer {
+            self.recall().await;
+        }
     }
 
     /// Finds what an earlier run left in the bucket.
@@ -172,7 +200,7 @@ impl Maker {
     }
 
     fn build_if_due(&mut self, stop: &CancellationToken) {
-        if self.building.is_some() {
+        if self.building.is_some() || !self.is_active {
             return;
         }
         let behind = self.revisions_behind();
@@ -199,6 +227,11 @@ impl Maker {
         self.building = None;
         let took = self.build_started.elapsed();
         match built {
+            Ok(Built { kept, shadow }) if !self.is_active => {
+                // Begun as the writer: nobody would ever remove it.
+                self.shadow = Some(shadow);
+                self.chunks.forget(&kept).await;
+            }
             Ok(Built { kept, shadow }) => {
                 self.made = self.made.saturating_add(1);
                 self.parts.metrics.snapshot("made", took);
@@ -237,6 +270,10 @@ impl Maker {
 
     async fn take(&mut self, incoming: Incoming, room: &Arc<Semaphore>, answers: &mut JoinSet<()>) {
         let Incoming { payload, responder } = incoming;
+        if !self.is_active {
+            // Why without a word: every controller hears it, and the writer answers.
+            return;
+        }
         match decode_snapshot_request(&payload) {
             Ok(SnapshotRequest::Manifest) => match self.kept.front() {
                 Some(newest) => answer_manifest(newest, responder, &self.parts.metrics).await,

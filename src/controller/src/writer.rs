@@ -31,13 +31,13 @@ use rescind_codec::{NonceTree, SecretKey, SignedTick, TrustBundle, encode_entry,
 use rescind_core::entry::{ChainedEntry, Entry, Tick};
 use rescind_core::ids::{ControllerId, InstanceId, RecordId};
 use rescind_core::lease::LeaseRequest;
-use rescind_core::position::{EntryHash, Lane};
+use rescind_core::position::{EntryHash, Epoch, Lane};
 use rescind_telemetry::LaneMetrics;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use self::lane::{LaneTail, Look};
+use self::lane::{LaneTail, Look, Wanted};
 use self::restore::Restored;
 use crate::follow::Followed;
 use crate::health::{Health, Trouble};
@@ -222,7 +222,7 @@ impl Writer {
         let done = {
             let work = async {
                 let logged = self.make_durable(&entry, &reasons).await?;
-                let outcome = self.append_entry(&logged).await;
+                let outcome = self.append_entry(&logged, entry.epoch).await;
                 Some((logged, outcome))
             };
             tokio::pin!(work);
@@ -301,11 +301,11 @@ impl Writer {
     }
 
     /// Publishes an entry until it is stored or somebody else is found.
-    async fn append_entry(&mut self, logged: &LoggedEntry) -> Appended {
+    async fn append_entry(&mut self, logged: &LoggedEntry, epoch: Epoch) -> Appended {
         let mut unknown = false;
         loop {
             if unknown {
-                match self.look_for(logged.hash).await {
+                match self.look_for(Wanted { hash: logged.hash, epoch }).await {
                     Ok(Look::Found(sequence)) => return Appended::Stored(sequence),
                     Ok(Look::NotThere) => {}
                     Ok(Look::Foreign(reason)) => return Appended::Deposed(reason),
@@ -350,9 +350,9 @@ impl Writer {
         }
     }
 
-    async fn look_for(&mut self, hash: EntryHash) -> Result<Look, String> {
+    async fn look_for(&mut self, wanted: Wanted) -> Result<Look, String> {
         self.metrics.settled();
-        self.tail.look(&self.bus, &self.log, Some(hash)).await
+        self.tail.look(&self.bus, &self.log, Some(wanted)).await
     }
 
     /// One attempt at the end of the lane.

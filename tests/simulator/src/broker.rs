@@ -53,6 +53,8 @@ pub(crate) struct Broker {
     /// Older states of the store.
     backups: Vec<Content>,
     pub(crate) snapshots: Vec<Rc<Snapshot>>,
+    /// Of the store: another one after every loss, as connections break with it.
+    pub(crate) incarnation: u64,
     pub(crate) is_up: bool,
     /// Stands still until then.
     pub(crate) stopped_until: u64,
@@ -64,6 +66,7 @@ impl Broker {
             content: Content::default(),
             backups: Vec::new(),
             snapshots: Vec::new(),
+            incarnation: 1,
             is_up: true,
             stopped_until: 0,
         }
@@ -125,16 +128,19 @@ impl Broker {
     pub(crate) fn roll_back(&mut self, choice: usize) -> bool {
         let Some(older) = self.backups.get(choice).cloned() else { return false };
         self.content = older;
+        self.incarnation += 1;
         true
     }
 
     /// The stream was deleted and made again.
     pub(crate) fn delete(&mut self) {
         self.content = Content::default();
+        self.incarnation += 1;
     }
 
     /// The end of the file is gone.
     pub(crate) fn truncate(&mut self, lane: Lane, messages: usize) {
+        self.incarnation += 1;
         let all = self.lane_mut(lane);
         let left = all.len().saturating_sub(messages);
         all.truncate(left);

@@ -65,3 +65,18 @@ fn headers_carry_expectation_id_and_whole_seconds() {
         assert!(headers(&what, "S".into()).is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn s13_an_acknowledgement_on_another_connection_proves_nothing() {
+    let on = |server: &str, client| Connection { server: server.to_owned(), client };
+    let stored = || Ok(Stored { sequence: 7, duplicate: false });
+    let same = on_one_connection(stored(), &on("A", 4), &on("A", 4), "deny");
+    assert_eq!(same, stored());
+    for after in [on("A", 5), on("B", 4)] {
+        let outcome = on_one_connection(stored(), &on("A", 4), &after, "deny");
+        assert!(matches!(outcome, Err(PublishError::Indeterminate { .. })), "{after:?}: {outcome:?}");
+    }
+    let conflict = Err(PublishError::Conflict { lane: "deny".into(), expected: 3, found: Some(9) });
+    let kept = on_one_connection(conflict.clone(), &on("A", 4), &on("B", 1), "deny");
+    assert_eq!(kept, conflict, "a definite no is one on every connection");
+}

@@ -3,13 +3,21 @@
 use rescind_bus::Bus;
 use rescind_codec::{LogItem, decode_log_message};
 use rescind_core::entry::Tick;
-use rescind_core::position::{EntryHash, Lane};
+use rescind_core::position::{EntryHash, Epoch, Lane};
 
 use super::WriterIdentity;
 use crate::wal::LaneLog;
 
 /// Limit: messages read at once.
 const PAGE_MESSAGES: usize = 64;
+
+/// What is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    pub(crate) hash: EntryHash,
+    /// Nothing of a later epoch may precede it: no agent would take it there.
+    pub(crate) epoch: Epoch,
+}
 
 /// What stands after the place that was known.
 #[derive(Debug, PartialEq, Eq)]
@@ -75,14 +83,24 @@ impl LaneTail {
         &mut self,
         bus: &Bus,
         log: &LaneLog,
-        wanted: Option<EntryHash>,
+        wanted: Option<Wanted>,
     ) -> Result<Look, String> {
+        // Why the known place is read again for an entry: a store that went back gives its sequences out a second
+        // time, and then something else may stand there.
+        let known = self.judged;
+        let mut from = if wanted.is_some() { known.max(1) } else { known.saturating_add(1) };
         loop {
-            let from = self.judged.saturating_add(1);
             let page =
                 bus.read_from(&self.name, from, PAGE_MESSAGES).await.map_err(|error| error.to_string())?;
             for message in &page.messages {
-                match self.judge(&message.bytes, log, wanted) {
+                from = message.sequence.saturating_add(1);
+                let judged = match wanted {
+                    Some(wanted) if message.sequence == known => {
+                        self.judge_known(&message.bytes, log, wanted.epoch)
+                    }
+                    _ => self.judge(&message.bytes, log, wanted.map(|wanted| wanted.hash)),
+                };
+                match judged {
                     Judged::Wanted => {
                         self.stored(message.sequence);
                         return Ok(Look::Found(message.sequence));
@@ -110,6 +128,18 @@ impl LaneTail {
                 self.expected = end;
                 Ok(Look::NotThere)
             }
+        }
+    }
+
+    /// What stands where this controller knew the lane to end: nothing of another history, or of a later epoch.
+    fn judge_known(&self, bytes: &[u8], log: &LaneLog, epoch: Epoch) -> Judged {
+        match decode_log_message(bytes, self.lane, &self.identity.trust) {
+            // A tick of the writer before is there after a take-over.
+            Ok(LogItem::Tick(tick, _)) if tick.epoch > epoch => {
+                Judged::Foreign(format!("a tick of epoch {} stands before it", tick.epoch.0))
+            }
+            Ok(LogItem::Tick(..)) => Judged::Harmless,
+            Ok(LogItem::Entry(_)) | Err(_) => self.judge(bytes, log, None),
         }
     }
 

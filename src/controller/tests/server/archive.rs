@@ -100,3 +100,29 @@ async fn l6_a_report_of_poison_makes_a_snapshot() {
     until("a snapshot", || async { archived(&realm).first().cloned() }).await;
     controller.stop().await;
 }
+
+/// The bucket is everybody's: a standby removes nothing from it, and cleans it up once it writes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_the_writer_looks_after_the_snapshots() {
+    let mut realm = Realm::new();
+    realm.top = "snapshot_every = 1\nsnapshot_archive_dir = \"archive\"".to_owned();
+    let first = realm.start().await;
+    Api::new(&first, "ir").accept(json!({"kind": "hold", "target": "user:u1"})).await;
+    until("a copy in the archive", || async { archived(&realm).first().cloned() }).await;
+    let settings = BucketSettings { replicas: Replicas::One, max_bytes: None };
+    let bucket = realm.bus("c1").await.snapshots(&settings).await.unwrap();
+    bucket.put("unknown/manifest", Bytes::from_static(b"of somebody else")).await.unwrap();
+    let is_there = async || {
+        let listed = bucket.list().await.unwrap();
+        listed.iter().any(|object| object.name == "unknown/manifest")
+    };
+    let second = realm.start_second().await;
+    second.wait_ready(SOON).await.unwrap();
+    // Its stop waits for what it does with the bucket.
+    second.stop().await;
+    assert!(is_there().await, "a standby removed it");
+    first.stop().await;
+    let second = realm.start_second().await;
+    until("the new writer has cleaned up", || async { (!is_there().await).then_some(()) }).await;
+    second.stop().await;
+}

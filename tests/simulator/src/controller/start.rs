@@ -40,7 +40,7 @@ pub(crate) struct Starting {
 enum Stage {
     Pause { until: u64 },
     Reading { calls: [u64; 2], got: [Option<Read>; 2], deadline: u64 },
-    Appending { todo: VecDeque<Todo>, call: u64, deadline: u64 },
+    Appending { todo: VecDeque<Todo>, call: u64, deadline: u64, incarnation: u64 },
     RollCall { until: u64 },
 }
 
@@ -101,7 +101,7 @@ impl World {
     }
 
     pub(super) fn start_reply(&mut self, index: u32, call: u64, reply: Reply) {
-        let now = self.now;
+        let (now, current) = (self.now, self.broker.incarnation);
         let Some(starting) = self.starting(index) else { return };
         let take_over = starting.take_over;
         match (&mut starting.stage, reply) {
@@ -113,7 +113,12 @@ impl World {
                     self.compare(index, take_over, read);
                 }
             }
-            (Stage::Appending { call: expected, .. }, reply) if *expected == call => match reply {
+            (Stage::Appending { call: expected, incarnation, .. }, reply) if *expected == call => match reply
+            {
+                // The connection changed while it was under way: only the lane tells.
+                Reply::Stored(_) if *incarnation != current => {
+                    self.set_stage(index, take_over, Stage::Pause { until: now + RETRY_PAUSE });
+                }
                 Reply::Stored(sequence) => self.append_done(index, sequence),
                 // Somebody was faster: look at what. A take-over gives way.
                 Reply::Conflict => self.set_stage(index, false, Stage::Pause { until: now + RETRY_PAUSE }),
@@ -161,7 +166,7 @@ impl World {
             todo.push_back(Todo::Fence(GRANT, next, reason));
             todo.push_back(Todo::Fence(Lane::Deny, next, reason));
         }
-        let stage = Stage::Appending { todo, call: 0, deadline: u64::MAX };
+        let stage = Stage::Appending { todo, call: 0, deadline: u64::MAX, incarnation: 0 };
         self.set_stage(index, take_over, stage);
         self.append_next(index);
     }
@@ -230,8 +235,12 @@ impl World {
         };
         let expected = self.controllers[index as usize].cursor[slot(lane)];
         let called = self.call_broker(index, Call::Append { lane, message, expected });
-        if let Some(Starting { stage: Stage::Appending { call, deadline, .. }, .. }) = self.starting(index) {
+        let current = self.broker.incarnation;
+        if let Some(Starting { stage: Stage::Appending { call, deadline, incarnation, .. }, .. }) =
+            self.starting(index)
+        {
             *call = called;
+            *incarnation = current;
             *deadline = now + CALL_WAIT;
         }
         self.plan_controller(index);

@@ -47,7 +47,7 @@ enum Kind {
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Logging,
-    Appending { call: u64, deadline: u64 },
+    Appending { call: u64, deadline: u64, incarnation: u64 },
     Looking { call: u64, deadline: u64 },
     Pausing { until: u64 },
 }
@@ -122,7 +122,8 @@ impl World {
     }
 
     fn look(&mut self, index: u32, lane: Lane) {
-        let after = self.controllers[index as usize].cursor[slot(lane)];
+        // With what is known: a store that went back gives its sequences out again.
+        let after = self.controllers[index as usize].cursor[slot(lane)].saturating_sub(1);
         let call = self.call_broker(index, Call::Read { lane, after });
         let deadline = self.now + PUBLISH_WAIT;
         self.set_step(index, lane, Step::Looking { call, deadline });
@@ -142,7 +143,8 @@ impl World {
         let expected = self.controllers[index as usize].cursor[slot(lane)];
         let call = self.call_broker(index, Call::Append { lane, message, expected });
         let deadline = self.now + wait;
-        self.set_step(index, lane, Step::Appending { call, deadline });
+        let incarnation = self.broker.incarnation;
+        self.set_step(index, lane, Step::Appending { call, deadline, incarnation });
     }
 
     /// The entry is on the controller's disk.
@@ -160,6 +162,7 @@ impl World {
     }
 
     pub(super) fn writer_reply(&mut self, index: u32, id: u64, reply: Reply) {
+        let current = self.broker.incarnation;
         let Some(writing) = self.writing(index) else { return };
         let mine =
             LANES.into_iter().find(|lane| match writing.jobs[slot(*lane)].as_ref().map(|job| job.step) {
@@ -167,7 +170,16 @@ impl World {
                 Some(Step::Logging | Step::Pausing { .. }) | None => false,
             });
         let Some(lane) = mine else { return };
+        let step =
+            writing.jobs[slot(lane)].as_ref().map(|job| (job.step, matches!(job.kind, Kind::Tick(..))));
+        let is_in_doubt =
+            matches!(step, Some((Step::Appending { incarnation, .. }, _)) if incarnation != current);
         match reply {
+            // The connection changed while it was under way.
+            Reply::Stored(_) if is_in_doubt && step.is_some_and(|(_, is_tick)| is_tick) => {
+                self.tick_failed(index, lane);
+            }
+            Reply::Stored(_) if is_in_doubt => self.look(index, lane),
             Reply::Stored(sequence) => self.stored(index, lane, sequence),
             Reply::Conflict => self.look(index, lane),
             Reply::Messages(messages, last) => self.looked(index, lane, &messages, last),
@@ -183,6 +195,13 @@ impl World {
             return;
         };
         let kind = job.kind.clone();
+        let node = &self.controllers[index as usize];
+        let cursor = node.cursor[slot(lane)];
+        let known = messages.partition_point(|stored| stored.sequence <= cursor);
+        let (known, messages) = messages.split_at(known);
+        if !known.iter().all(|stored| is_of_history(&kind, stored, &node.wal[slot(lane)])) {
+            return self.step_down(index);
+        }
         match judge(index, &kind, messages) {
             Look::Foreign => self.step_down(index),
             Look::Found(sequence) => {
@@ -350,6 +369,18 @@ impl World {
 
 fn heads_epoch(heads: &Heads) -> Epoch {
     heads.deny.position.epoch.max(heads.grant.position.epoch)
+}
+
+/// Whether what stands where the lane was known to end is of the log, and of no later epoch.
+fn is_of_history(kind: &Kind, stored: &Stored, wal: &[WalEntry]) -> bool {
+    let epoch = match kind {
+        Kind::Entry(entry) => entry.entry.epoch,
+        Kind::Tick(tick, _) => tick.epoch,
+    };
+    match &stored.message {
+        LogMessage::Tick(tick, ..) => tick.epoch <= epoch,
+        LogMessage::Entry(there) => wal.iter().rev().any(|logged| logged.entry.hash == there.hash),
+    }
 }
 
 /// What stands in the lane after the place that this controller knows.
