@@ -4,6 +4,7 @@ mod directive;
 mod help;
 mod look;
 mod query;
+mod recover;
 mod setup;
 pub(crate) mod value;
 
@@ -17,6 +18,7 @@ pub(crate) use look::{
     AgentsArgs, BoardArgs, ClientArgs, EntitlementsArgs, RecordsArgs, StatusArgs, WatchArgs,
 };
 pub(crate) use query::{DecideArgs, ExplainArgs, QueryArgs};
+pub(crate) use recover::{ApplyArgs, ApproveArgs, PlanArgs, RecoverArgs, RecoverCommand, TakeoverArgs};
 pub(crate) use setup::{
     AddAgentArgs, AgentArgs, ControllerArgs, DevArgs, DevTokenArgs, InitArgs, InitCommand, IssuerArgs,
     NewArgs, agent_spec, emitter_spec,
@@ -98,6 +100,12 @@ pub(crate) enum Command {
     /// Tell whether controller and agents are well.
     #[command(after_long_help = help::STATUS)]
     Status(StatusArgs),
+    /// Make the standby that is asked the writer; the writer before is fenced and follows.
+    #[command(after_long_help = help::TAKEOVER)]
+    Takeover(TakeoverArgs),
+    /// Give up history that nobody can hand back: takes two persons.
+    #[command(after_long_help = help::RECOVER)]
+    Recover(RecoverArgs),
     /// Ask a running agent for a decision.
     #[command(after_long_help = help::DECIDE)]
     Decide(DecideArgs),

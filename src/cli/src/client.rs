@@ -163,11 +163,18 @@ impl Client {
 
     /// Sends a directive once.
     async fn post_directive(&self, directive: &Value) -> Result<Value, ClientError> {
-        let body = directive.to_string();
+        self.post(&["v1", "directives"], directive).await
+    }
+
+    /// Sends `body` to `path` once.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub(crate) async fn post(&self, path: &[&str], body: &Value) -> Result<Value, ClientError> {
         let request = self
-            .request(Method::POST, &["v1", "directives"], &[])?
+            .request(Method::POST, path, &[])?
             .header(reqwest::header::CONTENT_TYPE, "application/json")
-            .body(body);
+            .body(body.to_string());
         let (status, body) = self.send(request, ANSWER_WAIT).await?;
         self.judge(status, &body)
     }

@@ -14,9 +14,11 @@ mod lift;
 mod list;
 mod process;
 mod record;
+mod recover;
 mod runtime;
 mod send;
 mod status;
+mod takeover;
 
 use rescind_core::record::RecordKind;
 
@@ -56,6 +58,8 @@ pub(crate) fn run(command: Command, screen: &Screen) -> Result<Exit, Fault> {
         Command::Board(args) => runtime::client(board::run(args, screen)),
         Command::Watch(args) => runtime::client(board::watch(args, screen)),
         Command::Status(args) => runtime::client(status::run(args, screen)),
+        Command::Takeover(args) => runtime::client(takeover::run(args, screen)),
+        Command::Recover(args) => recover::run(args.command, screen),
         Command::Decide(args) => decide::run(&args, screen),
         Command::Explain(args) => runtime::client(explain::run(args, screen)),
         Command::Completions { shell } => completions::run(shell, screen),

@@ -5,6 +5,7 @@ pub(crate) mod decision;
 pub(crate) mod directive;
 pub(crate) mod fields;
 pub(crate) mod lists;
+pub(crate) mod roles;
 pub(crate) mod status;
 pub(crate) mod table;
 pub(crate) mod time;

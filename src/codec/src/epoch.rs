@@ -50,6 +50,16 @@ pub fn decode_statement(bytes: &[u8], chain: &ChainId) -> Result<RecoveryStateme
     })
 }
 
+/// The chain that a statement is for, for a person who signs where no realm is configured.
+///
+/// # Errors
+/// [`CodecError`]; nobody signs it.
+pub fn statement_chain(bytes: &[u8]) -> Result<ChainId, CodecError> {
+    check_size(Domain::Recovery.what(), bytes, RECOVERY_BYTES_MAX)?;
+    let wire: proto::RecoveryStatement = decode_strict(Domain::Recovery.what(), bytes)?;
+    Ok(ChainId::from_string(wire.chain_id)?)
+}
+
 /// Signs a statement with the key of an emitter that may `recover`.
 #[must_use]
 pub fn approve(statement: &RecoveryStatement, principal: &EmitterId, key: &SecretKey) -> Approval {

@@ -36,7 +36,9 @@ pub use change::{check_change, check_note, encoded_change_len, reason_sha256};
 pub use directive::{DirectiveAnswer, decode_answer, decode_directive, encode_answer, encode_directive};
 pub use entry::{LogError, LogItem, decode_log_message, encode_entry};
 pub use envelope::{Domain, seal};
-pub use epoch::{approve, check_approvals, decode_approval, decode_statement, encode_statement};
+pub use epoch::{
+    approve, check_approvals, decode_approval, decode_statement, encode_statement, statement_chain,
+};
 pub use error::CodecError;
 pub use forward::{FORWARD_DIRECTIVES_MAX, decode_forward, encode_forward};
 pub use keys::{KeyError, KeyId, PublicKey, SecretKey};

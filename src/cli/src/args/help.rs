@@ -181,7 +181,35 @@ Examples:
 Exit codes: 0 enforced, 3 not everywhere when it ended";
 
 pub(super) const STATUS: &str = "\
+Says whether this controller writes or follows (standby), the epoch, and what it lacks if history is missing.
+
 Exit codes: 0 well, 3 something is degraded (it says what), 1 controller unreachable";
+
+pub(super) const TAKEOVER: &str = "\
+Examples:
+  rescind takeover --url https://c2.example:7420    c2 is to write from now on
+  rescind status --url https://c2.example:7420      which role it has
+
+Ask the standby, not the writer. Nothing that was accepted is lost; agents see a new epoch and keep their leases. A \
+standby takes over by itself when the writer is silent for 3 s: this is for maintenance, or where you do not want to \
+wait. Undo: ask the other controller. Needs an emitter with the word `recover`.
+
+Exit codes: 0 it writes, 4 refused (it writes already, no right, or it lost to another writer), \
+1 unreachable or not known whether it writes, 2 usage";
+
+pub(super) const RECOVER: &str = "\
+In a hurry: first look for what is missing, it may come back by itself: start every controller and agent that has run \
+lately. Recovery gives up what was accepted; what the lost records denied is only denied where somebody still has them.
+
+  rescind recover plan --reason 'disk of c1 lost' -o statement                    any person
+  rescind recover approve --emitter ir --emitter-key ir.key statement -o a.ir     one person, offline
+  rescind recover approve --emitter ciso --emitter-key ciso.key statement -o a.ciso   another, offline
+  rescind recover apply --statement statement --approval a.ir --approval a.ciso   any person
+
+Afterwards: revoke again what was given up, from the lists of your ticket system. Undo: none.
+
+Exit codes: 0 done, 4 refused, nothing was changed (nothing is missing, the log moved on, not two persons), \
+1 unreachable or outcome not known, 2 usage (a file cannot be read, is no statement or no approval of it)";
 
 pub(super) const DECIDE: &str = "\
 Examples:

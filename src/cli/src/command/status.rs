@@ -15,6 +15,7 @@ pub(super) async fn run(args: StatusArgs, screen: Screen) -> Result<Exit, Fault>
     let failed = |error: crate::client::ClientError| error.fault("asking for the status");
     let (healthy, _) = client.probe("healthz").await.map_err(failed)?;
     let (ready, readiness) = client.probe("readyz").await.map_err(failed)?;
+    let standing = client.get(&["v1", "status"], &[]).await.map_err(failed)?;
     let position = client.get(&["v1", "position"], &[]).await.map_err(failed)?;
     let agents = client.get(&["v1", "agents"], &[]).await.map_err(failed)?;
     let reasons = fields::rows(&readiness, "reasons").iter().map(reason).collect();
@@ -23,6 +24,7 @@ pub(super) async fn run(args: StatusArgs, screen: Screen) -> Result<Exit, Fault>
         healthy,
         ready,
         reasons,
+        standing,
         position,
         agents: AgentCounts::of(fields::rows(&agents, "agents")),
     };

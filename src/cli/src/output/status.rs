@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::fields::{clean, opt, text};
+use super::roles;
 
 /// How many agents are in which state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub(crate) struct Status {
     pub(crate) ready: bool,
     /// Why it does not.
     pub(crate) reasons: Vec<String>,
+    /// Its role, epoch, and who writes: `/v1/status`.
+    pub(crate) standing: Value,
     /// Its heads.
     pub(crate) position: Value,
     /// The agents.
@@ -64,7 +67,9 @@ impl Status {
         let AgentCounts { known, fresh, stale, unsynced, silent } = self.agents;
         json!({
             "url": self.url, "healthy": self.healthy, "ready": self.ready, "reasons": self.reasons,
-            "position": self.position,
+            "controller": self.standing.get("controller"), "role": self.standing.get("role"),
+            "epoch": self.standing.get("epoch"), "writer": self.standing.get("writer"),
+            "behind": self.standing.get("behind"), "position": self.position,
             "agents": {"known": known, "fresh": fresh, "stale": stale, "unsynced": unsynced, "silent": silent},
             "state": if self.is_ok() { "ok" } else { "degraded" },
         })
@@ -82,6 +87,10 @@ impl Status {
             (false, _) => "is not healthy".to_owned(),
         };
         let mut lines = vec![format!("controller {} {state}", self.url)];
+        lines.push(format!("role        {}", roles::standing(&self.standing)));
+        if let Some(behind) = opt(&self.standing, "behind") {
+            lines.push(format!("missing     somebody holds {behind}; see `rescind help recover`"));
+        }
         lines.push(format!("position    {}", position(&self.position)));
         lines.push(match known {
             0 => "agents      none known".to_owned(),
@@ -113,6 +122,7 @@ mod tests {
             healthy: true,
             ready,
             reasons: vec!["the bus is away".to_owned()],
+            standing: json!({"controller": "c1", "role": "standby", "epoch": 2, "writer": "c2"}),
             position: json!({"deny": "1/3", "grant": "1/7"}),
             agents: AgentCounts::of(agents),
         }
@@ -135,6 +145,17 @@ mod tests {
             json!({"known": 3, "fresh": 1, "stale": 1, "unsynced": 0, "silent": 1})
         );
         assert!(degraded.render().contains("3 known: 1 fresh, 1 stale, 0 unsynced, 1 silent"));
+    }
+
+    #[test]
+    fn role_epoch_and_writer_are_told() {
+        let mut status = status(&[], true);
+        assert!(status.render().contains("role        c1 is standby in epoch 2; c2 writes"));
+        assert_eq!(status.json()["writer"], "c2");
+        assert!(!status.render().contains("missing"));
+        status.standing =
+            json!({"controller": "c1", "role": "writer", "epoch": 2, "writer": "c1", "behind": "deny 1/9"});
+        assert!(status.render().contains("missing     somebody holds deny 1/9"), "{}", status.render());
     }
 
     #[test]
