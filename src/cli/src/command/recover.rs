@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rescind_codec::{SecretKey, approve, decode_statement, statement_chain};
 use rescind_core::epoch::RecoveryStatement;
@@ -123,7 +123,7 @@ fn chain_of(error: &dyn std::error::Error) -> String {
 
 /// The approval in `path`, hexadecimal. Signatures are for the controller to check, which has the certificates; that
 /// it is for this very statement is seen here, because a person may have mixed up files.
-fn read_approval(path: &PathBuf, statement: &[u8]) -> Result<String, Fault> {
+fn read_approval(path: &Path, statement: &[u8]) -> Result<String, Fault> {
     let bytes = read_hex(path)?;
     let holds = !statement.is_empty() && bytes.windows(statement.len()).any(|part| part == statement);
     if !holds || bytes.len() == statement.len() {
