@@ -19,8 +19,9 @@ mod tests;
 /// the pings add little.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Default of [`BusConfig::reconnect_pause_max`].
-const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(4);
+/// Default of [`BusConfig::reconnect_pause_max`]. Why 500 ms: an outage that is shorter than the lease minus 2 s must
+/// expire nobody (L8), and a heal must show within a second (L2); what spreads a crowd is the jitter.
+const RECONNECT_PAUSE_MAX: Duration = Duration::from_millis(500);
 
 /// First upper bound of the pause; doubles with every attempt.
 const RECONNECT_PAUSE_FIRST: Duration = Duration::from_millis(50);

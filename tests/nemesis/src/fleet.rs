@@ -95,7 +95,7 @@ impl Fleet {
         let conf = realm.nats().config().extra.clone().unwrap_or_default();
         let old_url = format!("url = \"{}\"", realm.nats().client_url());
         realm.with_nats("stop the realm's own server", rescind_natsd::NatsProcess::stop)?;
-        let brokers = Brokers::start(realm.files().dir(), &conf, plan.brokers.max(1))?;
+        let brokers = Brokers::start(realm.files().dir(), &conf, plan.brokers.max(1), &plan.out)?;
         let mut dice = Dice::new(plan.seed);
         let questions = plan.out.join("questions.jsonl");
         let mut seats = Seats { plan: &plan, brokers: &brokers, dice: &mut dice, old_url: &old_url };

@@ -56,13 +56,7 @@ async fn a_black_hole_makes_an_agent_deny_at_its_bound() -> KitResult {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_torn_connection_makes_an_agent_deny_at_its_bound() -> KitResult {
-    cut_off(LinkMode::Cut, SOON).await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "the bus waits up to 4 s between two attempts to reconnect, L2 gives 1 s"]
-async fn a_torn_connection_heals_within_a_second() -> KitResult {
+async fn a_torn_connection_makes_an_agent_deny_at_its_bound_and_heals_within_a_second() -> KitResult {
     cut_off(LinkMode::Cut, HEAL).await
 }
 

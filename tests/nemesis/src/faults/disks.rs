@@ -59,7 +59,8 @@ pub const FAULTS: &[Fault] = &[
     },
 ];
 
-/// The broker has no space left for its stream.
+/// The broker has no space left for its stream. Its heal restarts it: a nats-server (2.15.1) that met a full disk goes
+/// on refusing every append with `no space left on device` after there is space again, until it is restarted.
 pub fn broker_disk_full(fleet: &mut Fleet, _: u64) -> Work<'_, Injected> {
     Box::pin(async move {
         let at = fleet.brokers.store(0)?;
@@ -74,7 +75,6 @@ pub fn broker_disk_full(fleet: &mut Fleet, _: u64) -> Work<'_, Injected> {
         let Injected::Open(empty) = fill(fleet, at)? else {
             return Ok(Injected::Skipped("no small disk".to_owned()));
         };
-        // Why a restart: a nats-server whose disk was full has switched JetStream off until it is started again.
         Ok(Injected::Open(Heal::new(move |fleet| {
             Box::pin(async move {
                 empty.now(fleet).await?;

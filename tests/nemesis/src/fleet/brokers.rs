@@ -17,11 +17,11 @@ pub struct Brokers {
 }
 
 impl Brokers {
-    /// Starts `count` servers with the realm's own configuration text, each with a store below `dir`.
+    /// Starts `count` servers with the realm's own configuration text, each with a store below `dir` and its log in `logs`.
     ///
     /// # Errors
     /// A server does not start.
-    pub fn start(dir: &Path, conf: &str, count: usize) -> KitResult<Self> {
+    pub fn start(dir: &Path, conf: &str, count: usize, logs: &Path) -> KitResult<Self> {
         let routes = free_ports(if count > 1 { count } else { 0 })?;
         let mut nodes = Vec::new();
         for number in 0..count {
@@ -33,6 +33,7 @@ impl Brokers {
             }
             let mut config = Config::new(home);
             config.jetstream = None;
+            config.log_file = logs.join(format!("broker-{number}.log"));
             config.extra = Some(text);
             let server = server::find()?;
             let started = block_in_place(|| NatsProcess::start(&server, config));

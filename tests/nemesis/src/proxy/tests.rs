@@ -103,7 +103,6 @@ async fn a_lossy_link_loses_some_whole_messages() -> KitResult {
     for number in 0..40 {
         pair.send(number).await?;
     }
-    pair.link.set(Mode::Open);
     let mut got = Vec::new();
     while !pair.is_silent_after(&mut got).await {}
     assert_eq!(got.len() % frame(0).len(), 0);
