@@ -57,8 +57,9 @@ pub fn broker_store_rolled_back(fleet: &mut Fleet, _: u64) -> Work<'_, Injected>
         Ok(Injected::Open(Heal::new(move |fleet| {
             Box::pin(async move {
                 fleet.brokers.with(0, "kill the broker", rescind_natsd::NatsProcess::kill9)?;
-                fs::remove_dir_all(&store).map_err(KitError::because("remove the newer store"))?;
-                fs::rename(&copy, &store).map_err(KitError::because("restore the older store"))?;
+                empty_folder(&store).map_err(KitError::because("remove the newer store"))?;
+                copy_folder(&copy, &store)?;
+                fs::remove_dir_all(&copy).map_err(KitError::because("remove the copy"))?;
                 fleet.brokers.with(0, "restart the broker", rescind_natsd::NatsProcess::restart)
             })
         })))
@@ -144,7 +145,18 @@ fn walk(folder: &Path, into: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Why not the folder itself: it can be a mount point by now.
+fn empty_folder(folder: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+    }
+    Ok(())
+}
+
+/// Copies what is in `from` into `to`, which is made where it is missing.
 fn copy_folder(from: &Path, to: &Path) -> KitResult {
-    let (from, to) = (from.display().to_string(), to.display().to_string());
+    fs::create_dir_all(to).map_err(KitError::because("make a folder for a copy"))?;
+    let (from, to) = (format!("{}/.", from.display()), to.display().to_string());
     block_in_place(|| tool("cp", &["-a", &from, &to])).map(drop)
 }
