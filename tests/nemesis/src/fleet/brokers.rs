@@ -17,7 +17,8 @@ pub struct Brokers {
 }
 
 impl Brokers {
-    /// Starts `count` servers with the realm's own configuration text, each with a store below `dir` and its log in `logs`.
+    /// Starts `count` servers with the realm's own configuration text, each with a store below `dir`
+    /// and its log in `logs`.
     ///
     /// # Errors
     /// A server does not start.
