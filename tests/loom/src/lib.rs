@@ -21,5 +21,6 @@ mod publication;
 #[cfg(all(test, loom))]
 mod receipt;
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod agent_order;
