@@ -16,8 +16,6 @@ mod closing;
 
 /// Simulated runs of every merge; more of them by `cargo xtask sim`.
 const SIM_SEEDS: &str = "1000";
-/// How long real processes are broken at every merge; longer by `cargo xtask nemesis`.
-const NEMESIS_MINUTES: &str = "5";
 
 /// What became of one step.
 struct Done {
@@ -47,26 +45,16 @@ pub(crate) fn run_all(workspace: &Workspace) -> Result<(), String> {
     }
     test_steps(workspace, &[], &mut done)?;
     if done.iter().all(|step| step.outcome.is_ok()) {
-        fault_steps(workspace, &mut done)?;
+        fault_steps(workspace, &mut done);
     }
     report(&done)
 }
 
-/// The checks that break things on purpose: simulated seeds, interleavings of threads, real processes. After the
-/// tests, because they find rarer things and take longer to read.
-fn fault_steps(workspace: &Workspace, done: &mut Vec<Done>) -> Result<(), String> {
+/// Simulated seeds, after the tests: they find rarer things and take longer to read.
+fn fault_steps(workspace: &Workspace, done: &mut Vec<Done>) {
     let mut sim = with(workspace, &["run", "--quiet", "--profile", "sim", "-p", "rescind-simulator"]);
     sim.args(["--", "--seeds", SIM_SEEDS]);
-    // Why all binaries: with one package alone, cargo would choose other features and build everything again.
-    let binaries = with(workspace, &["build", "--quiet", "--workspace", "--bins"]);
-    let nemesis =
-        crate::menu::nemesis_command(workspace, &["--minutes".to_owned(), NEMESIS_MINUTES.to_owned()])?;
-    for (name, mut command) in [("simulation", sim), ("binaries", binaries), ("live faults", nemesis)] {
-        if !take(done, name, &mut command) {
-            break;
-        }
-    }
-    Ok(())
+    take(done, "simulation", &mut sim);
 }
 
 /// Runs the tests only.
