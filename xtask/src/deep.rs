@@ -96,7 +96,7 @@ fn fuzz(workspace: &Workspace, options: &[String]) -> Result<(), String> {
         eprintln!("\n=== fuzz {target}, {seconds} s");
         let mut command = nightly(workspace);
         command.current_dir(&folder).args(["fuzz", "run", "--fuzz-dir", ".", target]);
-        // Why two folders: what is found goes into the first, which git does not see; the golden vectors stay as they are.
+        // Why two folders: what is found goes into the first, which git does not see; the second is only read.
         command.args([format!("work/{target}"), "../../schemas/golden".to_owned(), "--".to_owned()]);
         command.args([format!("-max_total_time={seconds}"), "-rss_limit_mb=1024".to_owned()]);
         let made = std::fs::create_dir_all(folder.join("work").join(target));
