@@ -30,7 +30,7 @@ cargo xtask <command>
                                the other and shows how soon a guarantee falls; seconds; --deep: minutes
   loom                         every interleaving of publishing a state and deciding on it; seconds
   miri [-p CRATE]              core and codec in the interpreter that finds undefined behaviour; some minutes
-  fuzz [TARGET] [--seconds N]  hostile bytes for every decoder and the verifier, 60 s each unless told; without
+  fuzz [TARGET] [--seconds N]  hostile bytes for every decoder of the wire, JWKS and targets, 60 s each; without
                                a target all of them, one after the other
   mutants [PACKAGE]            breaks the code in small ways and shows which ones no test notices; hours for all
                                of core, codec, the stores; options of cargo-mutants may follow the package
