@@ -22,8 +22,7 @@ cargo xtask <command>
   test [..]                    all tests (cargo-nextest when installed, else cargo test) and doc tests;
                                options go to the runner, for example `-p rescind-core`
   ci                           everything that must hold before a merge: format, architecture, generated
-                               code, lints, tests (each live fault among them), 1,000 simulated seeds; this
-                               is what .ci/run runs
+                               code, lints, tests, 1,000 simulated seeds; this is what .ci/run runs
   codegen [--check]            write the generated code of schemas/, or only compare it
   bench [names..]              benchmarks with their targets; without names all of them
   model [--deep | ..]          explores the lease and chain protocol to the end, then leaves out one rule after
